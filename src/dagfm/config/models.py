@@ -1,0 +1,237 @@
+"""The keys of a run's configuration, their types, limits and defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import field_validator, model_validator
+
+from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.schema import Field as SchemaField
+from dagfm.schema import Schema
+
+PhaseName = Literal["teacher_training", "distillation", "finetuning"]
+PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
+Baseline = Literal["scratch", "fm"]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelConfig(_Section):
+    """Which column says click or no click, and by which rule."""
+
+    column: str
+    positive_from: float | None = None
+    """Values from this one on are clicks; without it the column must hold 0 and 1 (or false and true)."""
+    drop: tuple[float, ...] = ()
+    """Rows with one of these values are left out, such as a neutral rating."""
+
+
+class SplitConfig(_Section):
+    """How rows are divided when no validation and test files are given."""
+
+    by: Literal["random"] = "random"
+    ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
+    """Shares of train, valid and test."""
+    seed: NonNegativeInt = 2022
+
+    @field_validator("ratios")
+    @classmethod
+    def _add_up(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(ratios) - 1) > 1e-9:
+            raise ValueError(f"the three shares add up to {sum(ratios):g}, expected 1")
+        return ratios
+
+
+class DataConfig(_Section):
+    """Where the rows are and what is to be predicted."""
+
+    train: tuple[str, ...] = Field(min_length=1)
+    """Path, glob or list of them."""
+    valid: tuple[str, ...] | None = None
+    test: tuple[str, ...] | None = None
+    format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
+    """Overrides what the suffix says."""
+    tables: dict[str, str] = {}
+    """Side tables, joined to every row by the named key column."""
+    label: LabelConfig
+    split: SplitConfig = SplitConfig()
+
+    @field_validator("train", "valid", "test", mode="before")
+    @classmethod
+    def _one_path_is_a_list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | Path) else value
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _a_name_is_a_column(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.valid is None) != (self.test is None):
+            raise ValueError("give both 'valid' and 'test', or neither (then 'split' divides the rows of 'train')")
+        return self
+
+
+class EmbeddingConfig(_Section):
+    size: PositiveInt = 16
+    """Numbers a field's vector has (D)."""
+
+
+class DistillationConfig(_Section):
+    """loss = alpha * BCE on labelled rows + beta * mean((teacher logit - student logit)^2) on all rows."""
+
+    alpha: NonNegativeFloat = 0.0
+    beta: PositiveFloat = 1.0
+    embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
+    """What the student's embedding starts from, and whether it trains."""
+    recombined: NonNegativeFloat = 1.0
+    """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
+    recombined_cap: PositiveInt = 20_000_000
+    """At most this many recombined rows are scored by the teacher; further epochs cycle through them."""
+
+
+class FinetuningConfig(_Section):
+    """loss = BCE + kd_weight * mean((teacher logit - student logit)^2) on labelled rows."""
+
+    kd_weight: NonNegativeFloat = 0.3
+
+
+class PhaseConfig(_Section):
+    """How one phase is optimised."""
+
+    learning_rate: PositiveFloat
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """cosine falls to zero over all epochs."""
+    epochs: PositiveInt
+    patience: PositiveInt = 3
+    """Epochs without a better validation figure before the phase stops."""
+    monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
+    decay: NonNegativeFloat = 0.0
+    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments."""
+    dropout: Dropout = 0.0
+    """Dropout on the embedding's output."""
+
+
+class ScratchConfig(PhaseConfig):
+    """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
+
+    decay: tuple[NonNegativeFloat, ...] = Field(default=(3e-4, 1e-3), min_length=1)  # type: ignore[assignment]
+    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.15), min_length=1)  # type: ignore[assignment]
+
+    @field_validator("decay", "dropout", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, int | float) else value
+
+
+class TrainingConfig(_Section):
+    seed: NonNegativeInt = 2022
+    """Seeds initialisation, shuffling, dropout and recombination; never the split."""
+    batch_size: PositiveInt | Literal["auto"] = "auto"
+    """auto: about a hundredth of the training rows, a power of two from 256 to 4096."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = 1
+    """Threads of the trainer; more than one stalls on a small busy machine."""
+    initialisation: Literal["default", "reference"] = "default"
+    """reference: the distributions of the reference implementation."""
+    teacher_training: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=14, decay=3e-4, dropout=0.15)
+    distillation: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=8, monitor="logit_mse")
+    finetuning: PhaseConfig = PhaseConfig(learning_rate=1e-3, epochs=3)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
+    fm: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_phase_keeps_the_defaults_it_does_not_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        filled = dict(value)
+        for name in (*PHASES, "scratch", "fm"):
+            if isinstance(filled.get(name), dict):
+                filled[name] = {**cls.model_fields[name].default.model_dump(), **filled[name]}
+        return filled
+
+    @model_validator(mode="after")
+    def _only_students_have_a_teacher(self) -> Self:
+        for name in ("teacher_training", "scratch", "fm"):
+            if getattr(self, name).monitor == "logit_mse":
+                raise ValueError(f"{name}.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss")
+        return self
+
+
+class Config(_Section):
+    """One run, from a click log to a served student."""
+
+    preset: Literal["default", "paper"] = "default"
+    """paper: the reference implementation's recipe, exactly."""
+    data: DataConfig
+    fields: tuple[SchemaField, ...]
+    """The nodes of the graph; context first, otherwise in this order."""
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    teacher: tuple[NetworkConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
+    """One network, or a list whose mean logit is the teacher."""
+    student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
+    """One student, or a list of them."""
+    distillation: DistillationConfig = DistillationConfig()
+    finetuning: FinetuningConfig = FinetuningConfig()
+    training: TrainingConfig = TrainingConfig()
+    phase: PhaseName | None = None
+    """Run this phase alone."""
+    warm_up: str | None = None
+    """With ``phase``: the run or phase directory whose weights it starts from."""
+
+    @field_validator("teacher", "student", mode="before")
+    @classmethod
+    def _one_network_is_a_list_of_one(cls, value: Any, info: Any) -> Any:
+        members = [value] if isinstance(value, dict | BaseModel) else value
+        if not isinstance(members, list | tuple):
+            return members
+        default = "crossnet" if info.field_name == "teacher" else "dagfm"
+        return [_with_network(member, default) for member in members]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        schema = self.schema_
+        if self.data.label.column in schema.names:
+            raise ValueError(f"fields: '{self.data.label.column}' is the label; a field must not hold the answer")
+        for role in ("teacher", "student"):
+            names = [name for name, _ in self.named(role)]
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{role}: two members are called '{name}'; give each a 'name'")
+        if self.phase in ("distillation", "finetuning") and self.warm_up is None:
+            raise ValueError(f"phase '{self.phase}' starts from earlier weights: set 'warm_up' to a run directory")
+        if self.warm_up is not None and self.phase is None:
+            raise ValueError(f"'warm_up' goes with 'phase'; valid phases: {', '.join(PHASES)}")
+        return self
+
+    @property
+    def schema_(self) -> Schema:
+        """The fields as an ordered schema."""
+        return Schema.of(self.fields)
+
+    def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
+        """The teachers or students with the names they have in folders and tables."""
+        members = getattr(self, role)
+        if len(members) == 1:
+            return [(members[0].name or role, members[0])]
+        return [(member.name or f"{member.network}-{index}", member) for index, member in enumerate(members, 1)]
+
+    @property
+    def recombines(self) -> bool:
+        """Whether distillation also learns from recombined rows: the schema must name candidate fields."""
+        return self.distillation.recombined > 0 and 0 < self.schema_.context_size < len(self.schema_)
+
+
+def _with_network(member: Any, default: str) -> Any:
+    if not isinstance(member, dict):
+        return member
+    network = member.get("network", default)
+    return {**member, "network": network.lower() if isinstance(network, str) else network}

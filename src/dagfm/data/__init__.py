@@ -1,0 +1,1 @@
+"""From files to prepared rows: reading, joining, labelling, splitting, encoding, storing."""

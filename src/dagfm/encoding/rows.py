@@ -1,0 +1,55 @@
+"""Encoded rows: what training reads from disk and what serving makes of a request, in one shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Indices = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """One token_seq column: row ``i`` holds ``values[offsets[i]:offsets[i + 1]]``; never empty, *missing* if it was."""
+
+    offsets: Int64
+    """(n + 1,), starting at 0."""
+    values: Int32
+    """(sum of lengths,), rows of the field."""
+
+    def take(self, indices: Indices) -> Ragged:
+        """The sequences of the given rows, in their order."""
+        starts = self.offsets[indices]
+        lengths = self.offsets[np.asarray(indices) + 1] - starts
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Ragged(offsets, np.asarray(self.values[positions]))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n encoded rows. Ids count from 0 within their field: 0 unknown, 1 missing, 2 the most frequent token."""
+
+    tokens: Int32
+    """(n, number of token fields), in schema order."""
+    floats: Float32
+    """(n, sum of the float fields' widths), in schema order, standardised on training rows; NaN where missing."""
+    sequences: tuple[Ragged, ...]
+    """One for each token_seq field, in schema order."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def take(self, indices: Indices) -> Rows:
+        """The given rows, in their order, as arrays in memory."""
+        return Rows(
+            np.asarray(self.tokens[indices]),
+            np.asarray(self.floats[indices]),
+            tuple(sequence.take(indices) for sequence in self.sequences),
+        )

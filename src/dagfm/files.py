@@ -1,0 +1,118 @@
+"""Durable files: written whole or not at all, and sealed directories whose manifest vouches for every byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dagfm.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of ``path``; on success it is fsynced and renamed over ``path``, else removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` durably: readers see the old file or the new one, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, durably. Raises ValueError for NaN: JSON has none."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises InputError naming the file when it is missing or not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); the file is damaged") from None
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """A short stable hash of a JSON-able value: equal values, equal fingerprints, on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: dict[str, Any]) -> None:
+    """Write the manifest that makes ``directory`` complete: its kind, format version, facts and checksums.
+
+    ``names`` are the files vouched for, relative to ``directory``. The manifest is written last, so its presence
+    means that everything it lists is there.
+    """
+    files = {
+        name: {"bytes": (directory / name).stat().st_size, "sha256": digest(directory / name)} for name in sorted(names)
+    }
+    write_json(directory / MANIFEST, {"kind": kind, "format": version, **facts, "files": files})
+
+
+def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a sealed directory after checking kind, format version, sizes and checksums.
+
+    Raises InputError naming the file when the directory is not of this kind, was written by a newer version, or
+    holds a missing, truncated or altered file.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{directory}: not a {kind}: it has no {MANIFEST}")
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        found = manifest.get("kind") if isinstance(manifest, dict) else None
+        raise InputError(f"{directory}: expected a {kind}, found {found or 'something else'}")
+    if not isinstance(manifest.get("format"), int) or manifest["format"] > version:
+        raise InputError(
+            f"{directory}: {kind} format {manifest.get('format')}, but this dagfm reads up to {version}; upgrade dagfm"
+        )
+    for name, expected in manifest["files"].items():
+        _check(directory, name, expected, kind)
+    return manifest
+
+
+def _check(directory: Path, name: str, expected: dict[str, Any], kind: str) -> None:
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
+    if not path.is_file():
+        raise InputError(f"{path}: missing; the {kind} is incomplete")
+    size = path.stat().st_size
+    if size != expected["bytes"]:
+        raise InputError(f"{path}: {size} bytes, expected {expected['bytes']}; the {kind} is truncated or altered")
+    if digest(path) != expected["sha256"]:
+        raise InputError(f"{path}: checksum differs from the manifest; the {kind} is damaged or altered")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

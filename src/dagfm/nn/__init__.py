@@ -1,0 +1,1 @@
+"""Networks that map field embeddings (B, F, D) to logits (B,), and the embedding before them."""

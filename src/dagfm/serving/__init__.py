@@ -1,0 +1,1 @@
+"""Bundles and the scorer that reads them; never imports torch."""

@@ -1,0 +1,1 @@
+"""Phases, their loop, their checkpoints and the logits a teacher writes once."""
