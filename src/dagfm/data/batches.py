@@ -38,7 +38,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Batches:
-    """An endless supply of shuffled epochs; epoch ``e`` from batch ``b`` on is the same however often it is asked for."""
+    """Shuffled epochs without end; epoch ``e`` from batch ``b`` on is the same however often it is asked for."""
 
     dataset: Dataset
     schema: Schema

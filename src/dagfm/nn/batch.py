@@ -79,7 +79,8 @@ class Layout:
             self._place_sequence(node, mean, sequence, starts, ids, weights)
         self._place_floats(rows.floats, starts, ids, weights)
         owners = np.repeat(np.arange(count * self.fields), lengths.reshape(-1))
-        return Batch(*(None if part is None else torch.from_numpy(part) for part in (ids, offsets, owners, weights)))  # type: ignore[arg-type]
+        factors = None if weights is None else torch.from_numpy(weights)
+        return Batch(torch.from_numpy(ids), torch.from_numpy(offsets), torch.from_numpy(owners), factors)
 
     def _place_sequence(
         self, node: int, mean: bool, sequence: Ragged, starts: Int64, ids: Int64, weights: np.ndarray | None

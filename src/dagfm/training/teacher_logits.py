@@ -91,13 +91,19 @@ def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits
         "seed": shop.seed,
         "parameters": sum(entry["parameters"] for entry in entries),
         "multiply_adds": sum(entry["multiply_adds"] for entry in entries),
-        "training_rows_per_second": 1 / sum(1 / entry["training_rows_per_second"] for entry in entries),
-        "scoring_rows_per_second": 1 / sum(1 / entry["scoring_rows_per_second"] for entry in entries),
+        "training_rows_per_second": _together([entry["training_rows_per_second"] for entry in entries]),
+        "scoring_rows_per_second": _together([entry["scoring_rows_per_second"] for entry in entries]),
         "metrics": {
             "valid": figures(valid.labels, logits.read("valid"), None),
             "test": figures(test.labels, logits.read("test"), None),
         },
     }
+
+
+def _together(speeds: list[float | None]) -> float | None:
+    """Rows/s of doing one after the other; unknown when one of them is (weights taken over from another run)."""
+    known = [speed for speed in speeds if speed is not None]
+    return 1 / sum(1 / speed for speed in known) if len(known) == len(speeds) else None
 
 
 def _pool_rows(shop: Workshop) -> int:
