@@ -32,7 +32,7 @@ class _Reporting(TyperGroup):
             return super().invoke(ctx)
 
 
-# Plain help and plain tracebacks: both are read in logs and pasted into issues, and rich would double the start-up time.
+# Plain help and plain tracebacks: both end up in logs and issues, and rich would double the time to start.
 app = typer.Typer(
     cls=_Reporting,
     no_args_is_help=True,
