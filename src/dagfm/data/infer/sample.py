@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
+from dagfm.data.formats import SUFFIXES
 from dagfm.data.infer.text import numbers_in_text
-from dagfm.data.read import scan
+from dagfm.data.read import collect, expand, scan
+from dagfm.data.text import check_header
 from dagfm.schema import FieldType
 
 MAX_ROWS = 1_000_000
 MAX_CELLS = 20_000_000  # as text about 1 GB
 SLICES = 8
-
-_RECBOLE = (".inter", ".user", ".item")
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,12 @@ class Sample:
 
 
 def read_sample(path: str) -> Sample:
-    """Read the sample of one click log; for RecBole with the ``.user`` and ``.item`` files of the same stem."""
-    types = _header_types(path)
+    """Read the sample of one click log; for RecBole with the ``.user`` and ``.item`` files of the same stem.
+
+    Raises InputError naming the file where one cannot be read.
+    """
     rows, whole = _rows(path)
+    types = _header_types(path)
     tables = _tables_beside(path, rows.columns)
     for key, table in tables.items():
         theirs, _ = _rows(table)
@@ -46,37 +49,40 @@ def read_sample(path: str) -> Sample:
 
 
 def _rows(path: str) -> tuple[pl.DataFrame, bool]:
-    columns = scan((path,), None, set()).collect_schema().names()
+    frame = scan((path,))
+    columns = frame.collect_schema().names()
     limit = max(1, min(MAX_ROWS, MAX_CELLS // max(1, len(columns))))
-    if Path(path).suffix in (".parquet", ".pq"):
-        return _spread(scan((path,), None, set()), limit)
+    if _format(path) == "parquet":
+        return _spread(frame, limit, path)
     # As text first: the reader's own guess has already lost leading zeros, and may rest on a few rows.
-    rows = scan((path,), None, set(columns)).head(limit + 1).collect()
-    whole = len(rows) <= limit
-    return rows.head(limit).select(numbers_in_text(values) for values in rows.head(limit).iter_columns()), whole
+    rows = collect(scan((path,), text=set(columns)).head(limit + 1), path)
+    head = rows.head(limit)
+    return head.select(numbers_in_text(values) for values in head.iter_columns()), len(rows) <= limit
 
 
-def _spread(frame: pl.LazyFrame, limit: int) -> tuple[pl.DataFrame, bool]:
+def _spread(frame: pl.LazyFrame, limit: int, path: str) -> tuple[pl.DataFrame, bool]:
     """Half the sample from the head, half in slices over the rest: a log sorted by day or user shows more than one."""
-    total = frame.select(pl.len()).collect().item()
+    total = collect(frame.select(pl.len()), path).item()
     if total <= limit:
-        return frame.collect(), True
+        return collect(frame, path), True
     head = limit // 2
     length = (limit - head) // SLICES
     step = (total - head) // SLICES
     slices = [frame.slice(head + step * index, length) for index in range(SLICES)]
-    return pl.concat([frame.head(head), *slices]).collect(), False
+    return collect(pl.concat([frame.head(head), *slices]), path), False
+
+
+def _format(path: str) -> str | None:
+    return SUFFIXES.get(Path(path).suffix.lower())
 
 
 def _header_types(path: str) -> dict[str, FieldType]:
     """Types of a RecBole header such as ``user_id:token``; empty for other formats."""
-    if Path(path).suffix not in _RECBOLE:
+    if _format(path) != "recbole":
         return {}
-    with Path(path).open(encoding="utf-8") as file:
-        cells = file.readline().rstrip("\r\n").split("\t")
     known: dict[str, FieldType] = {}
-    for cell in cells:
-        name, _, kind = cell.rpartition(":")
+    for header in check_header(expand((path,))[0], "\t", None):
+        name, _, kind = header.rpartition(":")
         match kind:
             case "token" | "token_seq" | "float" | "float_seq":
                 known[name] = kind
@@ -84,13 +90,14 @@ def _header_types(path: str) -> dict[str, FieldType]:
 
 
 def _tables_beside(path: str, columns: list[str]) -> dict[str, str]:
+    """The ``.user`` and ``.item`` files of a RecBole log, by their key: the first column, which the log has too."""
     if Path(path).suffix != ".inter":
         return {}
     tables = {}
     for suffix in (".user", ".item"):
         table = Path(path).with_suffix(suffix)
         if table.is_file():
-            key = scan((str(table),), None, set()).collect_schema().names()[0]
+            key = scan((str(table),)).collect_schema().names()[0]
             if key in columns:
                 tables[key] = str(table)
     return tables

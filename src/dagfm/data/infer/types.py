@@ -42,12 +42,13 @@ def propose(values: pl.Series, known: FieldType | None) -> Column | LeftOut:
 
 
 def _as_the_header_says(name: str, present: pl.Series, known: FieldType) -> Column:
-    cells = present.cast(pl.String)
-    if known == "token_seq":
-        return Column(name, known, "as the file's header says", separator=" ", max_length=_length(cells, " "))
-    if known == "float_seq":
-        size = int(cells.str.split(" ").list.len().max() or 1)  # type: ignore[arg-type]
-        return Column(name, known, "as the file's header says", separator=" ", size=size)
+    if known in ("token_seq", "float_seq"):
+        lists = present if present.dtype == pl.List else present.cast(pl.String).str.split(" ")
+        longest = _quantile(lists.list.len())
+        # The file's cells are cut already; the separator is for rows that come as text later.
+        if known == "float_seq":
+            return Column(name, known, "as the file's header says", separator=" ", size=longest)
+        return Column(name, known, f"as the header says; {_shorter(longest)}", separator=" ", max_length=longest)
     return Column(name, known, f"as the file's header says; {_distinct(present)}")
 
 
