@@ -25,6 +25,10 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
+    except OSError as error:
+        # A write to an open file that fails (disk full) does not say which file; the message needs it.
+        error.filename = str(path) if error.filename in (None, str(temporary)) else error.filename
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,0 +1,5 @@
+"""``python -m dagfm`` is ``dagfm``."""
+
+from dagfm.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""From exceptions to one clear message on stderr and an exit code; a bug keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from dagfm.errors import DagfmError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what a user can cause into a message and ``typer.Exit``; let everything else rise.
+
+    Wrong input leaves with 2, failures such as a full disk with 1, Ctrl-C with 130. ``--verbose`` shows the traceback
+    of those too. A closed pipe rises to typer, which leaves quietly.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _leave("interrupted; run the same command again to resume", INTERRUPTED)
+    except DagfmError as error:
+        _leave(f"error: {error}", error.exit_code)
+    except OSError as error:
+        message = _told(error)
+        if message is None:
+            raise
+        _leave(f"error: {message}", 1)
+
+
+def _told(error: OSError) -> str | None:
+    """What to tell of an operating system's refusal; None where it names no path and so is ours to explain."""
+    if error.errno in _DISK_FULL:
+        where = f" while writing {error.filename}" if error.filename is not None else ""
+        return f"disk full{where}: {error.strerror}; free some space and run the same command again"
+    if error.filename is None:
+        return None
+    return f"{error.filename}: {error.strerror}"
+
+
+def _leave(message: str, code: int) -> None:
+    log.debug("traceback of the error below", exc_info=True)
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

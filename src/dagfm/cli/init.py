@@ -1,0 +1,38 @@
+"""``dagfm init``: a commented configuration from the data."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+log = logging.getLogger(__name__)
+
+
+def init(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Click log: Parquet, CSV, TSV or RecBole .inter.")],
+    label: Annotated[str | None, typer.Option(help="Column that says click or no click; else guessed by name.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Configuration to write.")] = Path("dagfm.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the configuration if it exists.")] = False,
+) -> None:
+    """Write a commented configuration from a click log, every guess explained.
+
+    Types come from what the columns hold; columns that give the label away are left out; sides are proposed in
+    comments, for you to decide.
+
+    \b
+    dagfm init clicks.parquet --label click -o dagfm.yaml
+    """
+    from dagfm.cli.init_text import rendered
+    from dagfm.data.infer import infer
+    from dagfm.errors import InputError
+    from dagfm.files import write_bytes
+
+    if output.exists() and not force:
+        raise InputError(f"{output}: exists already; choose another file with -o, or overwrite it with --force")
+    text = rendered(infer(file, label), file, output)
+    write_bytes(output, text.encode())
+    typer.echo(str(output))
+    log.info("read its comments, then run: dagfm fit %s", output)

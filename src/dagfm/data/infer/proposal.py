@@ -1,0 +1,57 @@
+"""What was inferred about a click log: the label, the fields and the columns left out, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dagfm.schema import FieldType, Side
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column proposed as a field."""
+
+    name: str
+    type: FieldType
+    why: str
+    """One line: what was seen in the data that led to the type."""
+    separator: str | None = None
+    max_length: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that should not be a field."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """The column that says click or no click, and the rule that reads it."""
+
+    column: str
+    why: tuple[str, ...]
+    """One line each."""
+    positive_from: float | None = None
+    neutral: float | None = None
+    """A value that says neither, which one may want to drop."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Everything inferred from one file."""
+
+    rows: int
+    """Rows looked at."""
+    whole: bool
+    """Whether those were all rows."""
+    label: Label
+    columns: tuple[Column, ...]
+    left_out: tuple[LeftOut, ...]
+    tables: dict[str, str]
+    """Side tables found beside the file, by key column."""
+    sides: dict[str, tuple[Side, str]]
+    """For some fields a side, and the word in the field's name that suggests it."""
