@@ -46,9 +46,8 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     names = bundle.encoder.write(fresh)
-    write_bytes(
-        fresh / _WEIGHTS, save({name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)})
-    )
+    arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
+    write_bytes(fresh / _WEIGHTS, save(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
     seal(fresh, KIND, FORMAT, [*names, _WEIGHTS, _CALIBRATION], {**bundle.card, "network": dict(bundle.network)})
     old = directory.with_name(f".{directory.name}.old")

@@ -49,8 +49,12 @@ class Network:
         """``arrays`` are the network's parameters under their own names, without a prefix."""
         self.type, self.depth, self.fields = config["type"], int(config["depth"]), fields
         sources, targets = np.triu_indices(fields)
-        connect = arrays.get("connect_layer")
-        self.connect = None if connect is None else np.asarray(connect, np.float32)
+        self.connect: Floats | None = None
+        if config["connect"] == "full":
+            self.connect = np.asarray(arrays["connect_layer"], np.float32)
+        elif config["connect"] == "causal":
+            self.connect = np.zeros((fields, fields), np.float32)
+            self.connect[np.tril_indices(fields)] = arrays["connect_layer"]
 
         def dense(packed: NDArray[Any]) -> Floats:
             full = np.zeros((self.depth, fields, fields, *packed.shape[2:]), np.float32)

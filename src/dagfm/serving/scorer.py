@@ -10,7 +10,7 @@ import numpy as np
 
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
-from dagfm.metrics import sigmoid
+from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
 from dagfm.serving.forward import Network, embed
@@ -46,9 +46,12 @@ class Scorer:
         fine, extra columns are ignored. Raises InputError naming the field (and row) when a field is absent or a value
         of a float field is not a number; ``origin`` is what the message calls the rows.
         """
-        logits = self.logits(rows, origin)
-        calibrated = self.bundle.calibration["scale"] * logits.astype(np.float64) + self.bundle.calibration["shift"]
-        return sigmoid(calibrated).astype(np.float32)
+        return sigmoid(self.served_logits(rows, origin)).astype(np.float32)
+
+    def served_logits(self, rows: Any, origin: str = "rows") -> Float64:
+        """Return the calibrated logits (N,) of N raw rows: what ``predict`` puts through the sigmoid."""
+        calibration = self.bundle.calibration
+        return calibration["scale"] * self.logits(rows, origin).astype(np.float64) + calibration["shift"]
 
     def logits(self, rows: Any, origin: str = "rows") -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``predict`` otherwise."""
