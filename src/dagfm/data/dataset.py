@@ -1,0 +1,112 @@
+"""Prepared rows on disk: how they are laid out, written, and opened as memory-mapped arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.data.split import PARTS
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Float32, Int64, Ragged, Rows
+from dagfm.errors import InputError
+from dagfm.files import open_sealed, replacing, seal
+
+KIND = "prepared data"
+FORMAT = 1
+COUNTS = "counts.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Encoded rows with their labels."""
+
+    rows: Rows
+    labels: Float32
+    """(n,), 0 or 1."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A prepared directory: three memory-mapped parts and the encoder that made them."""
+
+    directory: Path
+    fingerprint: str
+    encoder: Encoder
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+    counts: Int64
+    """Occurrences of every embedding row in the training rows, in the encoder's global row order."""
+
+    @classmethod
+    def open(cls, directory: Path) -> Prepared:
+        """Open a complete directory; raises InputError naming the file that is missing, cut or altered."""
+        try:
+            manifest = open_sealed(directory, KIND, FORMAT)
+            encoder = Encoder.read(directory)
+            sequences = sum(field.type == "token_seq" for field in encoder.schema)
+            train, valid, test = (_read(directory / part, sequences) for part in PARTS)
+            counts = _mapped(directory / COUNTS)
+        except InputError as error:
+            raise InputError(f"{error}; delete the folder {directory} and run again") from None
+        return cls(directory, manifest["fingerprint"], encoder, train, valid, test, counts)
+
+
+def write_prepared(
+    directory: Path, fingerprint: str, encoder: Encoder, parts: dict[str, Dataset], counts: Int64
+) -> None:
+    """Write everything into ``directory`` and seal it: the manifest, written last, says that it is complete."""
+    names = encoder.write(directory)
+    for part, dataset in parts.items():
+        arrays: dict[str, NDArray[Any]] = {
+            "tokens": dataset.rows.tokens,
+            "floats": dataset.rows.floats,
+            "labels": dataset.labels,
+        }
+        for index, sequence in enumerate(dataset.rows.sequences):
+            arrays |= {f"seq{index}-offsets": sequence.offsets, f"seq{index}-values": sequence.values}
+        for name, array in arrays.items():
+            names.append(f"{part}/{name}.npy")
+            _save(directory / names[-1], array)
+    names.append(COUNTS)
+    _save(directory / COUNTS, counts)
+    rows = {part: len(dataset) for part, dataset in parts.items()}
+    seal(directory, KIND, FORMAT, names, {"fingerprint": fingerprint, "rows": rows})
+
+
+def _read(part: Path, sequences: int) -> Dataset:
+    ragged = [
+        Ragged(_mapped(part / f"seq{index}-offsets.npy"), _mapped(part / f"seq{index}-values.npy"))
+        for index in range(sequences)
+    ]
+    rows = Rows(_mapped(part / "tokens.npy"), _mapped(part / "floats.npy"), tuple(ragged))
+    return Dataset(rows, _mapped(part / "labels.npy"))
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """A memory-mapped array, seen as a plain one: ``np.memmap`` does extra work at every slice."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except ValueError:
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> NDArray[Any]:
+    """An array that cannot be mapped, because it has no columns; anything else is damage."""
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not an array ({error}); the file is damaged") from None
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)

@@ -1,0 +1,149 @@
+"""From a configuration to prepared data on disk, once: a second run with the same inputs finds it there."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dagfm.config.models import Config
+from dagfm.data.counts import row_counts
+from dagfm.data.dataset import FORMAT, Dataset, Prepared, write_prepared
+from dagfm.data.label import check_classes, labels
+from dagfm.data.read import expand, locate, told
+from dagfm.data.split import PARTS, random_split
+from dagfm.data.table import load_table
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Float32
+from dagfm.encoding.scale import vectors_of
+from dagfm.encoding.values import BadValueError
+from dagfm.errors import InputError
+from dagfm.files import fingerprint
+from dagfm.schema import Schema
+
+log = logging.getLogger(__name__)
+
+_EDGE = 1 << 16
+Progress = Callable[[str], None]
+
+
+def prepare(config: Config, home: Path, progress: Progress | None = None) -> Prepared:
+    """The prepared data of ``config``, written to ``home/.dagfm/prepared/<fingerprint>/`` unless it is there.
+
+    ``progress`` is told each step. Raises InputError for everything wrong with the files, naming the place, and for
+    prepared data that is damaged. A killed run leaves a temporary folder that the next run removes.
+    """
+    tell = progress or log.info
+    key = prepared_fingerprint(config)
+    store = home / ".dagfm" / "prepared"
+    final = store / key
+    store.mkdir(parents=True, exist_ok=True)
+    with _locked(store, key):
+        if final.exists():
+            tell(f"prepared data {key} is there")
+            return Prepared.open(final)
+        unfinished = store / f".{key}.tmp"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_leftovers(store)
+        try:
+            encoder, parts = _encode(config, tell)
+            tell("writing prepared data")
+            write_prepared(unfinished, key, encoder, parts, row_counts(parts["train"].rows, encoder))
+            unfinished.rename(final)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return Prepared.open(final)
+
+
+def prepared_fingerprint(config: Config) -> str:
+    """What the prepared data depends on, hashed: the files, the ``data`` section, the fields, the layout's version."""
+    paths = [*config.data.train, *(config.data.valid or ()), *(config.data.test or ()), *config.data.tables.values()]
+    return fingerprint(
+        {
+            "format": FORMAT,
+            "data": config.data.model_dump(mode="json"),
+            "schema": config.schema_.model_dump(mode="json"),
+            "files": [_identity(path) for path in expand(paths)],
+        }
+    )
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """A file by place, size, time and its two ends; hashing all of a large log would take as long as reading it."""
+    try:
+        status = path.stat()
+        with path.open("rb") as file:
+            ends = hashlib.sha256(file.read(_EDGE))
+            file.seek(max(0, status.st_size - _EDGE))
+            ends.update(file.read(_EDGE))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder, expected a file or a glob such as {path / '*.parquet'}") from None
+    place = str(path.resolve())
+    return {"path": place, "bytes": status.st_size, "time": status.st_mtime_ns, "ends": ends.hexdigest()}
+
+
+def _encode(config: Config, tell: Progress) -> tuple[Encoder, dict[str, Dataset]]:
+    data, schema = config.data, config.schema_
+    tell(f"reading {told(data.train)}")
+    tables = {"train": _labelled(config, data.train)}
+    if data.valid is not None and data.test is not None:
+        tables |= {"valid": _labelled(config, data.valid), "test": _labelled(config, data.test)}
+    else:
+        frame, clicks = tables["train"]
+        chosen = random_split(len(clicks), data.split.ratios, data.split.seed)
+        tables = {part: (frame[rows], clicks[rows]) for part, rows in zip(PARTS, chosen, strict=True)}
+    for part, (_, clicks) in tables.items():
+        check_classes(clicks, f"the {part} part")
+    tell(f"learning the vocabularies of {len(schema)} fields")
+    encoder = Encoder.fit(schema, tables["train"][0], told(data.train))
+    tell(f"encoding {sum(len(clicks) for _, clicks in tables.values()):,} rows")
+    return encoder, {part: Dataset(encoder.encode(frame, part), clicks) for part, (frame, clicks) in tables.items()}
+
+
+def _labelled(config: Config, paths: tuple[str, ...]) -> tuple[pl.DataFrame, Float32]:
+    """The kept rows of some files with their labels, float fields checked while file and row can still be named."""
+    schema, label = config.schema_, config.data.label
+    frame = load_table(config.data, [*schema.names, label.column], paths)
+    try:
+        _check_floats(schema, frame, told(paths))
+        kept, clicks = labels(frame, label, told(paths))
+    except BadValueError as error:
+        place = locate(paths, config.data.format, error.row)
+        raise InputError(f"{place}: {error.problem}") from None
+    return frame[kept], clicks
+
+
+def _check_floats(schema: Schema, frame: pl.DataFrame, origin: str) -> None:
+    for field in schema:
+        if field.is_float:
+            vectors_of(frame[field.name], field, origin)
+
+
+@contextmanager
+def _locked(store: Path, key: str) -> Iterator[None]:
+    """Two runs that prepare the same data do it once: the second waits. The lock dies with its process; its file stays,
+    because removing it would let a third run lock another file of the same name."""
+    with (store / f".{key}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_leftovers(store: Path) -> None:
+    """Remove other preparations' temporary folders whose run is dead: those whose lock nobody holds."""
+    for folder in store.glob(".*.tmp"):
+        with (store / f"{folder.name.removesuffix('.tmp')}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            log.info("removed %s, left by a run that was killed", folder)

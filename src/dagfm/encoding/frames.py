@@ -1,0 +1,114 @@
+"""Whatever rows a caller has, as one polars table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dagfm.encoding.columns import column
+from dagfm.errors import InputError
+
+ACCEPTED = "a polars, pandas or arrow table, a list of dicts or a dict of columns"
+
+
+def to_frame(rows: Any, origin: str = "rows") -> pl.DataFrame:
+    """``rows`` as a polars table, one row a row, in the caller's order.
+
+    Takes polars DataFrame and LazyFrame, pandas DataFrame, pyarrow Table and RecordBatch, a list of dicts (a key that
+    some rows lack is null there) and a dict of columns. pandas and pyarrow are needed only by who brings their tables.
+    Raises InputError naming ``origin`` for anything else, for columns of unequal length and for repeated names.
+    """
+    try:
+        frame = _frame(rows, origin)
+    except pl.exceptions.DuplicateError as error:
+        raise InputError(f"{origin}: a column name occurs twice ({error})") from None
+    objects = [name for name, kind in frame.schema.items() if kind == pl.Object]
+    return frame.with_columns(column(name, frame[name].to_list()) for name in objects) if objects else frame
+
+
+def _frame(rows: Any, origin: str) -> pl.DataFrame:
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    if isinstance(rows, pl.LazyFrame):
+        return rows.collect()
+    if isinstance(rows, Mapping):
+        return _from_columns(rows, origin)
+    if _is(rows, "pandas", "DataFrame"):
+        return _from_pandas(rows)
+    if _is(rows, "pyarrow", "Table") or _is(rows, "pyarrow", "RecordBatch"):
+        frame = pl.from_arrow(rows)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+        return _from_dicts(rows, origin)
+    raise InputError(f"{origin}: got {type(rows).__name__}, expected {ACCEPTED}")
+
+
+def _is(value: Any, module: str, name: str) -> bool:
+    """Whether ``value`` is a ``module.name``; a module that nobody imported cannot have made it."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(value, kind)
+
+
+def _from_dicts(rows: Sequence[Any], origin: str) -> pl.DataFrame:
+    names: dict[Any, None] = {}
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise InputError(f"{origin}: item {index + 1} is {type(row).__name__}, expected {ACCEPTED}")
+        names.update(dict.fromkeys(row))
+    if rows and not names:
+        raise InputError(f"{origin}: row 1 is empty, expected a value for every field")
+    return _table({name: [row.get(name) for row in rows] for name in names}, origin)
+
+
+def _from_columns(columns: Mapping[Any, Any], origin: str) -> pl.DataFrame:
+    for name, values in columns.items():
+        if values is None or isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+            raise InputError(
+                f"{origin}: column '{name}' is the single value {values!r}, expected one value a row; "
+                "wrap one row in a list: [row]"
+            )
+    sizes = {name: len(values) for name, values in columns.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise InputError(f"{origin}: columns differ in length: {told}")
+    return _table(columns, origin)
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    names = [str(name) for name in frame.columns]
+    series = [_pandas_column(name, frame.iloc[:, index]) for index, name in enumerate(names)]
+    return pl.DataFrame(series)
+
+
+def _pandas_column(name: str, series: Any) -> pl.Series:
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
+        return pl.Series(name, series.to_numpy())
+    # Not polars' own conversion: it needs pyarrow and fails on a column that holds 5 and "5".
+    return column(name, series.astype(object).where(series.notna(), None).tolist())
+
+
+def _table(columns: Mapping[Any, Any], origin: str) -> pl.DataFrame:
+    made = [_column(str(name), values) for name, values in columns.items()]
+    try:
+        return pl.DataFrame(made)
+    except pl.exceptions.ShapeError as error:
+        raise InputError(f"{origin}: columns differ in length ({error})") from None
+
+
+def _column(name: str, values: Any) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biufM":
+        return pl.Series(name, values)
+    if _is(values, "pandas", "Series"):
+        return _pandas_column(name, values)
+    if _is(values, "pyarrow", "Array") or _is(values, "pyarrow", "ChunkedArray"):
+        series = pl.from_arrow(values)
+        assert isinstance(series, pl.Series)
+        return series.alias(name)
+    return column(name, values.tolist() if isinstance(values, np.ndarray) else values)
