@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 FieldType = Literal["token", "token_seq", "float", "float_seq"]
 Side = Literal["context", "candidate"]
-Pooling = Literal["sum", "mean", "max"]
+Pooling = Literal["sum", "mean"]
 
 UNKNOWN = 0
 """Row of a field that stands for a value never seen in training, or rarer than ``min_count``."""

@@ -20,7 +20,7 @@ from dagfm import __version__
 from dagfm.cli.failures import reported
 from dagfm.cli.logs import log_to_stderr
 
-VERBS = ("init",)
+VERBS = ("init", "fit", "evaluate", "predict")
 """In the order of ``--help``, which is the order in which one meets them."""
 
 

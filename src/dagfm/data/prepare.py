@@ -112,7 +112,7 @@ def _encode(config: Config, tell: Progress) -> tuple[Encoder, dict[str, Dataset]
 def _labelled(config: Config, paths: tuple[str, ...]) -> tuple[pl.DataFrame, Float32]:
     """The kept rows of some files with their labels, float fields checked while file and row can still be named."""
     schema, label = config.schema_, config.data.label
-    frame = load_table(config.data, [*schema.names, label.column], paths)
+    frame = load_table([*schema.names, label.column], paths, config.data.format, config.data.tables)
     try:
         _check_floats(schema, frame, told(paths))
         kept, clicks = labels(frame, label, told(paths))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
-from dagfm.config.models import DataConfig
 from dagfm.data.formats import SUFFIXES
 from dagfm.data.read import collect, scan, told
 from dagfm.encoding.values import token_text
@@ -16,19 +16,21 @@ from dagfm.errors import InputError, listed, suggestion
 
 log = logging.getLogger(__name__)
 
+NO_TABLES: Mapping[str, str] = MappingProxyType({})
 _KEY = "\0key"
 """Name of the joined key's text, which no column has."""
 
 
-def load_table(data: DataConfig | None, names: Iterable[str], paths: tuple[str, ...]) -> pl.DataFrame:
+def load_table(
+    names: Iterable[str], paths: tuple[str, ...], format: str | None = None, tables: Mapping[str, str] = NO_TABLES
+) -> pl.DataFrame:
     """The columns ``names`` of the files ``paths``, every row in order, with side tables joined by key.
 
-    ``data`` gives format and side tables; None stands for neither (rows to predict, say). From text formats every
-    column is read as text: what it means is the encoder's to say. Raises InputError naming the column, the files looked
+    ``tables``: files by the key column that joins them. From text formats every column is read as text: what it means
+    is the encoder's to say. Raises InputError naming the column, the files looked
     in and their columns where one is found nowhere or in two places, and the key where a side table has it twice.
     """
     names = list(dict.fromkeys(names))
-    format, tables = (data.format, data.tables) if data else (None, {})
     origin = told(paths)
     main = scan(paths, format, {*names, *tables})
     columns = main.collect_schema().names()

@@ -1,0 +1,53 @@
+"""``dagfm evaluate``: how good a bundle is on labelled rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagfm.cli.rows import TABLE_HELP
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of labelled raw rows.")],
+    table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
+    format: Annotated[str | None, typer.Option(help="Format of ROWS where its suffix does not say it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure AUC, logloss and calibration of a bundle on a labelled file, by the label rule it was trained with.
+
+    \b
+    dagfm evaluate runs/demo/bundle test.parquet
+    """
+    import json
+
+    import numpy as np
+
+    from dagfm import metrics
+    from dagfm.cli.rows import parse_tables, read_rows
+    from dagfm.config.models import LabelConfig
+    from dagfm.data.label import labels
+    from dagfm.serving.scorer import load
+
+    scorer = load(bundle)
+    label = LabelConfig.model_validate(scorer.card["label"])
+    frame = read_rows(scorer, rows, format, parse_tables(table), [label.column])
+    kept, clicks = labels(frame, label, rows)
+    frame = frame[kept]
+    logits = scorer.served_logits(frame, origin=rows)
+    probabilities = metrics.sigmoid(logits)
+    figures = {
+        "rows": len(clicks),
+        "click_rate": float(np.mean(clicks)),
+        "auc": metrics.auc(clicks, logits),
+        "logloss": metrics.logloss(clicks, logits),
+        "calibration": metrics.calibration(clicks, probabilities),
+    }
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        typer.echo(f"{name:12}{value:>14,}" if isinstance(value, int) else f"{name:12}{value:14.5f}")

@@ -1,0 +1,51 @@
+"""Raw rows of any readable file, for a bundle to score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagfm.errors import InputError, listed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dagfm.serving.scorer import Scorer
+
+TABLE_HELP = "Side table joined to the rows by a key column; may be repeated."
+
+
+def read_rows(
+    scorer: Scorer, file: str, format: str | None, tables: Mapping[str, str], more: Iterable[str] = ()
+) -> pl.DataFrame:
+    """The columns that the bundle needs, and ``more``, of every row of ``file`` in its order.
+
+    Raises InputError naming the column that is missing, and the side tables that training had where none are given.
+    """
+    from dagfm.data.formats import FORMATS
+    from dagfm.data.table import load_table
+
+    if format is not None and format not in FORMATS:
+        raise InputError(f"--format {format}: unknown format; valid: {listed(FORMATS)}")
+    try:
+        return load_table([*scorer.schema.names, *more], (file,), format, tables)
+    except InputError as error:
+        keys = [key for key in scorer.card["tables"] if key not in tables]
+        if not keys or "none of the files" not in str(error):
+            raise
+        hint = " ".join(f"--table {key}=FILE" for key in keys)
+        raise InputError(f"{error} The bundle was trained with side tables: name them with {hint}") from None
+
+
+def parse_tables(pairs: Iterable[str] | None) -> dict[str, str]:
+    """``KEY=FILE`` pairs of ``--table`` as a mapping. Raises InputError for anything else, or a file not there."""
+    tables: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, path = pair.partition("=")
+        if not (key and equals and path):
+            raise InputError(f"--table {pair}: expected KEY=FILE, such as user_id=users.csv")
+        if not Path(path).is_file():
+            raise InputError(f"--table {pair}: {path}: no such file")
+        tables[key] = path
+    return tables

@@ -1,0 +1,30 @@
+"""A run's results as a terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dagfm.report.table import HEADER, table_rows, verdict
+
+
+def print_results(directory: Path, results: Mapping[str, Any]) -> None:
+    """Print the table that a user decides by, the differences, and where the bundle is."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(HEADER):
+        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
+    for row in table_rows(results):
+        table.add_row(*row)
+    console = Console(highlight=False, soft_wrap=True)
+    # Outside a terminal rich assumes 80 columns and would cut figures.
+    console.print(table, width=None if console.is_terminal else 200)
+    for sentence in verdict(results):
+        console.print(sentence)
+    if results["served"] is not None:
+        served = results["served"]
+        console.print(f"* served: {served['name']} after {served['phase']}, seed {served['seed']}: {directory / 'bundle'}")

@@ -1,0 +1,93 @@
+"""The training rows in random order, batch by batch, with labels, teacher logits and recombined rows beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dagfm.data.dataset import Dataset
+from dagfm.data.recombine import recombined
+from dagfm.encoding.rows import Float32, Int32, Rows
+from dagfm.schema import Schema
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
+
+    context: Int32
+    """(m,) training rows that give the context fields."""
+    candidate: Int32
+    """(m,) training rows that give the candidate fields."""
+    logits: Float32
+    """(m,) teacher logits."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One batch: B labelled rows, then any recombined ones."""
+
+    rows: Rows
+    labels: Float32
+    """(B,), of the first B rows."""
+    teacher: Float32 | None
+    """Teacher logits of all rows, where there is a teacher."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Shuffled epochs without end; epoch ``e`` from batch ``b`` on is the same however often it is asked for."""
+
+    dataset: Dataset
+    schema: Schema
+    batch_size: int
+    seed: int
+    teacher: Float32 | None = None
+    """(n,) logits of the training rows."""
+    pool: Pool | None = None
+    recombined: float = 0.0
+    """Recombined rows a labelled row."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in an epoch; the last may be smaller."""
+        return -(-len(self.dataset) // self.batch_size)
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows in an epoch, recombined ones counted."""
+        return len(self.dataset) + self._recombined_span(0, 0, len(self.dataset))[1]
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
+        """The batches of one epoch, from batch ``start`` on."""
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.dataset))
+        for batch in range(start, self.per_epoch):
+            first = batch * self.batch_size
+            chosen = order[first : first + self.batch_size]
+            yield self._examples(chosen, number, first)
+
+    def _examples(self, chosen: np.ndarray, number: int, first: int) -> Examples:
+        labels = np.asarray(self.dataset.labels[chosen])
+        teacher = None if self.teacher is None else self.teacher[chosen]
+        begin, count = self._recombined_span(number, first, len(chosen))
+        if self.pool is None or count == 0:
+            return Examples(self.dataset.rows.take(chosen), labels, teacher)
+        slots = np.arange(begin, begin + count) % len(self.pool.logits)
+        rows = recombined(
+            self.dataset.rows,
+            self.schema,
+            np.concatenate([chosen, self.pool.context[slots]]),
+            np.concatenate([chosen, self.pool.candidate[slots]]),
+        )
+        assert teacher is not None, "a pool comes with the teacher's logits"
+        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]))
+
+    def _recombined_span(self, number: int, first: int, count: int) -> tuple[int, int]:
+        """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""
+        if self.pool is None:
+            return 0, 0
+        done = number * len(self.dataset) + first
+        begin = int(self.recombined * done)
+        return begin, int(self.recombined * (done + count)) - begin

@@ -1,0 +1,106 @@
+"""Encoded rows as tensors: every (row, field) is a bag of table rows with weights, ready for one pooled look-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dagfm.encoding.rows import Int64, Ragged, Rows
+from dagfm.schema import FIRST, MISSING, Schema
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows of F fields with V values in all; a plain token is a bag of one."""
+
+    ids: Tensor
+    """(V,) int64, rows of the embedding table."""
+    offsets: Tensor
+    """(B * F + 1,) int64, where each bag starts in ``ids``, row by row in node order."""
+    owners: Tensor | None
+    """(V,) int64, the bag each value belongs to; None where every bag holds exactly one value."""
+    weights: Tensor | None
+    """(V,) float32, what each value's vector is multiplied by; None where all are one."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        return Batch(self.ids.to(device), self.offsets.to(device), move(self.owners), move(self.weights))
+
+
+class Layout:
+    """Where the fields of a schema lie in ``Rows`` and in the embedding table."""
+
+    def __init__(self, schema: Schema, offsets: Int64) -> None:
+        """``offsets`` (F + 1,): the table row where each field starts, in node order."""
+        self.fields = len(schema)
+        self.offsets = np.asarray(offsets, np.int64)
+        types = [field.type for field in schema]
+        self._tokens = np.flatnonzero([kind == "token" for kind in types])
+        self._sequences = [node for node, kind in enumerate(types) if kind == "token_seq"]
+        self._means = [schema.fields[node].pooling == "mean" for node in self._sequences]
+        self._floats = [(node, field.width) for node, field in enumerate(schema) if field.is_float]
+        self._single = len(self._tokens) == self.fields
+
+    @property
+    def table_rows(self) -> int:
+        """Rows of the embedding table, all fields together."""
+        return int(self.offsets[-1])
+
+    def is_float(self, node: int) -> bool:
+        """Whether the node's rows are the vectors of numbers rather than of tokens."""
+        return any(node == floating for floating, _ in self._floats)
+
+    def batch(self, rows: Rows) -> Batch:
+        """Turn B encoded rows into one bag per row and field."""
+        count = len(rows)
+        tokens = rows.tokens + self.offsets[self._tokens]
+        if self._single:
+            bags = torch.arange(count * self.fields + 1)
+            return Batch(torch.from_numpy(tokens.reshape(-1)), bags, None, None)
+        lengths = np.ones((count, self.fields), np.int64)
+        for node, sequence in zip(self._sequences, rows.sequences, strict=True):
+            lengths[:, node] = np.diff(sequence.offsets)
+        for node, width in self._floats:
+            lengths[:, node] = width
+        offsets = np.zeros(count * self.fields + 1, np.int64)
+        np.cumsum(lengths.reshape(-1), out=offsets[1:])
+        starts = offsets[:-1].reshape(count, self.fields)
+        ids = np.empty(offsets[-1], np.int64)
+        weights = np.ones(offsets[-1], np.float32) if any(self._means) or self._floats else None
+        ids[starts[:, self._tokens]] = tokens
+        for node, mean, sequence in zip(self._sequences, self._means, rows.sequences, strict=True):
+            self._place_sequence(node, mean, sequence, starts, ids, weights)
+        self._place_floats(rows.floats, starts, ids, weights)
+        owners = np.repeat(np.arange(count * self.fields), lengths.reshape(-1))
+        factors = None if weights is None else torch.from_numpy(weights)
+        return Batch(torch.from_numpy(ids), torch.from_numpy(offsets), torch.from_numpy(owners), factors)
+
+    def _place_sequence(
+        self, node: int, mean: bool, sequence: Ragged, starts: Int64, ids: Int64, weights: np.ndarray | None
+    ) -> None:
+        lengths = np.diff(sequence.offsets)
+        where = np.repeat(starts[:, node] - sequence.offsets[:-1], lengths) + np.arange(len(sequence.values))
+        ids[where] = sequence.values + self.offsets[node]
+        if mean and weights is not None:
+            weights[where] = np.repeat((1.0 / lengths).astype(np.float32), lengths)
+
+    def _place_floats(self, floats: np.ndarray, starts: Int64, ids: Int64, weights: np.ndarray | None) -> None:
+        column = 0
+        for node, width in self._floats:
+            values = floats[:, column : column + width]
+            column += width
+            absent = np.isnan(values)
+            missing = absent.all(axis=1)
+            where = starts[:, node, None] + np.arange(width)
+            ids[where] = np.where(missing[:, None], MISSING, FIRST + np.arange(width)) + self.offsets[node]
+            if weights is not None:
+                # A missing cell is its missing row once; a missing component alone counts as the mean, which is zero.
+                once = np.arange(width) == 0
+                weights[where] = np.where(missing[:, None], once, np.where(absent, 0.0, values))

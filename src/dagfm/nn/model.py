@@ -1,0 +1,48 @@
+"""An embedding and a network on top: encoded rows in, logits out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dagfm.config import NetworkConfig
+from dagfm.encoding.rows import Int64
+from dagfm.nn.batch import Batch, Layout
+from dagfm.nn.embedding import Embedding
+from dagfm.nn.registry import build
+from dagfm.schema import Schema
+
+
+class CTRModel(nn.Module):
+    """A click-through-rate model: (B rows) -> logits (B,)."""
+
+    def __init__(
+        self, schema: Schema, layout: Layout, config: NetworkConfig, size: int, *, seed: int, reference: bool = False
+    ) -> None:
+        """Build and initialise for embeddings of ``size`` numbers; ``reference`` draws as the reference does."""
+        super().__init__()
+        self.config = config
+        self.schema = schema
+        self.layout = layout
+        self.size = size
+        self.dropout = 0.0
+        generator = torch.Generator().manual_seed(seed)
+        self.network = build(config, schema, size, generator=generator, reference=reference)
+        self.embedding = Embedding(layout, size + int(getattr(self.network, "extra_columns", 0)))
+        self.embedding.reset_parameters(schema, layout, generator, reference)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits (B,)."""
+        embedded = F.dropout(self.embedding(batch), self.dropout, self.training)
+        logits: Tensor = self.network(embedded)
+        return logits
+
+    def fill_untrained(self, counts: Int64) -> None:
+        """Give rows that training never sees their field's mean; see ``Embedding.fill_untrained``."""
+        self.embedding.fill_untrained(self.layout, counts)
+
+    @property
+    def network_parameters(self) -> int:
+        """Parameters of the network, the embedding table not counted."""
+        return sum(parameter.numel() for parameter in self.network.parameters())

@@ -1,0 +1,60 @@
+"""The table that a user decides by, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+HEADER = (
+    "model", "phase", "test AUC", "test logloss", "logit MSE", "parameters", "multiply-adds", "scoring rows/s",
+)  # fmt: skip
+
+
+def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row a model and phase: means over the seeds, with the standard deviation where there are several."""
+    served = results.get("served") or {}
+    rows = []
+    for line in results["summary"]:
+        if line["phase"] == "served":
+            continue
+        test = line["metrics"]["test"]
+        mark = " *" if (line["name"], line["phase"]) == (served.get("name"), served.get("phase")) else ""
+        rows.append(
+            (
+                f"{line['name']} ({line['network']}){mark}",
+                line["phase"],
+                _figure(test["auc"]),
+                _figure(test["logloss"]),
+                _figure(test["logit_mse"]),
+                f"{line['parameters']:,.0f}",
+                f"{line['multiply_adds']:,.0f}",
+                f"{line['scoring_rows_per_second']:,.0f}",
+            )
+        )
+    return rows
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The table in Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *table_rows(results)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def verdict(results: Mapping[str, Any]) -> list[str]:
+    """One sentence a comparison: what the served student is worth beside its teacher and the baselines."""
+    sentences = []
+    for difference in results["comparisons"]:
+        spread = difference["auc"]["std"]
+        sentences.append(
+            f"{difference['of']} - {difference['minus']}: AUC {difference['auc']['mean']:+.5f}"
+            + (f" ± {spread:.5f}" if spread is not None else "")
+            + f", logloss {difference['logloss']['mean']:+.5f}"
+        )
+    return sentences
+
+
+def _figure(value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return "-"
+    spread = value["std"]
+    return f"{value['mean']:.5f}" + (f" ± {spread:.5f}" if spread is not None else "")

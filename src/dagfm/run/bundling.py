@@ -1,0 +1,27 @@
+"""From a trained student to what a bundle holds."""
+
+from __future__ import annotations
+
+from safetensors.numpy import load
+
+import dagfm
+from dagfm.config import Config
+from dagfm.data.dataset import Prepared
+from dagfm.nn.dagfm import resolve_connect
+from dagfm.serving.bundle import Bundle
+from dagfm.training.workshop import Trained
+
+
+def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
+    """Everything needed to score raw rows with a trained student, and what is known of it."""
+    network = student.network.model_dump(exclude={"name"})
+    network["connect"] = resolve_connect(network["connect"], config.schema_)
+    entry = student.entry
+    card = {
+        "dagfm": dagfm.__version__,
+        "served": {key: entry[key] for key in ("name", "phase", "seed")},
+        "metrics": entry["metrics"],
+        "label": config.data.label.model_dump(mode="json"),
+        "tables": sorted(config.data.tables),
+    }
+    return Bundle(prepared.encoder, network, load(student.weights.read_bytes()), {"scale": 1.0, "shift": 0.0}, card)

@@ -1,0 +1,101 @@
+"""A run's directory: whose it is, which one process may write, and what it says of its own making."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy
+import polars
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+import dagfm
+from dagfm.config import Config
+from dagfm.data.dataset import Prepared
+from dagfm.errors import InputError
+from dagfm.files import read_json, write_bytes, write_json
+from dagfm.training.warm_up import ENCODER
+
+_ENVIRONMENT = "environment.json"
+_KIND = "dagfm run"
+_LOCK = ".lock"
+
+
+def default_directory(source: str | Path | Mapping[str, Any] | Config) -> Path:
+    """``runs/<stem of the file>``, or the folder's name where the stem is ``dagfm``; ``runs/dagfm`` without a file."""
+    if not isinstance(source, str | Path):
+        return Path("runs") / "dagfm"
+    path = Path(source).resolve()
+    return Path("runs") / (path.parent.name if path.stem == "dagfm" else path.stem)
+
+
+@contextmanager
+def claim(directory: Path) -> Iterator[None]:
+    """Make ``directory`` this process's run directory for as long as the context lasts.
+
+    Raises InputError when it holds something else than a run, or when another process is writing it.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file, expected a directory for the run")
+    held = {path.name for path in directory.iterdir()} - {_LOCK} if directory.exists() else set()
+    if held:
+        marker = directory / _ENVIRONMENT
+        if not marker.is_file() or read_json(marker).get("kind") != _KIND:
+            raise InputError(
+                f"{directory}: holds something that is not a dagfm run ({', '.join(sorted(held)[:3])} ...); "
+                "name another directory with -o"
+            )
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{directory}: another process is writing this run; wait for it or choose -o") from None
+    try:
+        if not held:
+            write_json(directory / _ENVIRONMENT, {"kind": _KIND, "format": 1})
+        yield
+    finally:
+        lock.release()
+
+
+def describe(directory: Path, config: Config, prepared: Prepared) -> None:
+    """Write the resolved configuration, the environment, which prepared data was used, and a copy of its encoder."""
+    written = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_bytes(directory / "config.yaml", written.encode())
+    environment = {
+        "kind": _KIND,
+        "format": 1,
+        "dagfm": dagfm.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "polars": polars.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": config.training.threads,
+    }
+    write_json(directory / _ENVIRONMENT, environment)
+    made_from = directory / "prepared.json"
+    now = {"fingerprint": prepared.fingerprint, "directory": str(prepared.directory)}
+    if made_from.exists() and read_json(made_from) == now and (directory / ENCODER).is_dir():
+        return
+    shutil.rmtree(directory / ENCODER, ignore_errors=True)
+    prepared.encoder.write(directory / ENCODER)
+    write_json(made_from, now)
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,220 @@
+"""One run, from a configuration to a run directory: teachers, their logits, students, baselines, results, bundle."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dagfm.config import Config, load_config
+from dagfm.config.models import Baseline
+from dagfm.config.networks import DAGFMConfig, FMConfig
+from dagfm.data.dataset import Prepared
+from dagfm.data.prepare import prepare
+from dagfm.errors import InputError
+from dagfm.files import write_json
+from dagfm.report.results import assemble
+from dagfm.run.bundling import bundle_of
+from dagfm.run.directory import claim, default_directory, describe
+from dagfm.serving.bundle import write_bundle
+from dagfm.serving.scorer import Scorer, load
+from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
+from dagfm.training.progress import LoggedProgress, Progress
+from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
+from dagfm.training.warm_up import WarmUp
+from dagfm.training.workshop import Entry, Trained, Workshop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    directory: Path
+    results: Mapping[str, Any]
+    """What ``results.json`` holds."""
+
+    @property
+    def bundle(self) -> Path:
+        """The student to serve."""
+        return self.directory / "bundle"
+
+    def scorer(self) -> Scorer:
+        """Load the served student."""
+        return load(self.bundle)
+
+
+def fit(
+    source: str | Path | Mapping[str, Any] | Config,
+    run: str | Path | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    seeds: int = 1,
+    baselines: Iterable[Baseline] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Train teacher and students as ``source`` says and leave metrics, results and a bundle in ``run``.
+
+    ``source``: a YAML file, a mapping or a ``Config``; ``run`` defaults to ``runs/<name of the file>``; ``overrides``:
+    ``key=value`` as ``--set`` takes them; ``seeds`` repeats everything with ``training.seed`` and the seeds after it;
+    ``baselines``: scratch (the student on clicks alone), fm. What is finished is not done again, what was interrupted
+    continues, what depends on a changed key is redone. Raises InputError for wrong input, naming file, row or key.
+    """
+    config = load_config(source, overrides)
+    directory = Path(run) if run is not None else default_directory(source)
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, expected 1 or more")
+    with claim(directory):
+        progress = progress or LoggedProgress()
+        home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
+        prepared = prepare(config, home, progress.line)
+        describe(directory, config, prepared)
+        story = _Story(config, prepared, directory, several=seeds > 1, progress=progress, baselines=tuple(baselines))
+        with _threads(config.training.threads):
+            for seed in range(config.training.seed, config.training.seed + seeds):
+                story.tell(seed)
+        return Run(directory, story.end())
+
+
+class _Story:
+    """The models of a run, seed after seed."""
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        directory: Path,
+        *,
+        several: bool,
+        progress: Progress,
+        baselines: tuple[Baseline, ...],
+    ) -> None:
+        self.config, self.prepared, self.directory = config, prepared, directory
+        self.several, self.progress, self.baselines = several, progress, baselines
+        self.entries: list[Entry] = []
+        self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
+        self.device = _device(config.training.device)
+
+    def tell(self, seed: int) -> None:
+        """Everything there is to train with one seed."""
+        shop = Workshop(self.config, self.prepared, seed, self.device, self.progress)
+        phase = self.config.phase
+        teachers = self._teachers(shop)
+        logits = self._logits(shop, teachers) if teachers else None
+        if phase != "teacher_training":
+            for name, network in self.config.named("student"):
+                self._student(shop, name, network, teachers, logits)
+        if phase is None:
+            self._baselines(shop, logits)
+
+    def end(self) -> dict[str, Any]:
+        """Choose what to serve by validation figures, write the bundles and the results."""
+        served = {name: min(models, key=self._merit) for name, models in self.servable.items() if models}
+        for name, model in served.items():
+            if len(served) > 1:
+                write_bundle(self.directory / "bundles" / name, bundle_of(self.config, self.prepared, model))
+        chosen = min(served.values(), key=self._merit) if served else None
+        if chosen is not None:
+            write_bundle(self.directory / "bundle", bundle_of(self.config, self.prepared, chosen))
+        results = assemble(
+            self.directory,
+            rows={part: len(getattr(self.prepared, part)) for part in ("train", "valid", "test")},
+            models=self.entries,
+            served_by_seed=[model.entry for models in self.servable.values() for model in models],
+            served=chosen.entry if chosen else None,
+        )
+        write_json(self.directory / "results.json", results)
+        return results
+
+    def _teachers(self, shop: Workshop) -> list[Trained]:
+        phase, warm_up = self.config.phase, self.config.warm_up
+        if phase == "finetuning" and self.config.finetuning.kd_weight == 0:
+            return []
+        trained: list[Trained] = []
+        for name, network in self.config.named("teacher"):
+            place = self._place("teacher_training", name, seed=shop.seed)
+            source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
+            if source is None or phase == "teacher_training":
+                teacher = train_teacher(shop, name, network, place, source)
+            else:
+                teacher = take_over(shop, name, network, "teacher", source, place)
+            trained.append(teacher)
+            self.entries.append(teacher.entry)
+        return trained
+
+    def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
+        logits = write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
+        if len(teachers) > 1:
+            self.entries.append(ensemble_entry(shop, teachers, logits))
+        return logits
+
+    def _student(
+        self, shop: Workshop, name: str, network: DAGFMConfig, teachers: list[Trained], logits: TeacherLogits | None
+    ) -> None:
+        place = self._place("distillation", name, seed=shop.seed)
+        if self.config.phase == "finetuning":
+            source = WarmUp.find(Path(str(self.config.warm_up)), ("distillation", "finetuning"), name)
+            distilled = take_over(shop, name, network, "student", source, place)
+        else:
+            assert logits is not None, "without finetuning alone there is a teacher"
+            distilled = distil(shop, name, network, logits, teachers, place)
+        self.entries.append(distilled.entry)
+        models = [distilled]
+        if self.config.phase != "distillation":
+            start = WarmUp.of(distilled.directory)
+            place = self._place("finetuning", name, seed=shop.seed)
+            models.append(finetune(shop, name, network, logits, start, place))
+            self.entries.append(models[-1].entry)
+        self.servable[name].append(min(models, key=self._merit))
+
+    def _baselines(self, shop: Workshop, logits: TeacherLogits | None) -> None:
+        students = self.config.named("student")
+        if "scratch" in self.baselines:
+            for name, network in students:
+                called = "scratch" if len(students) == 1 else f"scratch-{name}"
+                self._baseline(shop, called, network, logits)
+        if "fm" in self.baselines:
+            self._baseline(shop, "fm", FMConfig(), logits)
+
+    def _baseline(
+        self, shop: Workshop, name: str, network: DAGFMConfig | FMConfig, logits: TeacherLogits | None
+    ) -> None:
+        training = self.config.training
+        settings = training.fm if isinstance(network, FMConfig) else training.scratch
+        place = self._place("baselines", name, seed=shop.seed)
+        self.entries.append(train_baseline(shop, name, network, settings, logits, place).entry)
+
+    def _merit(self, model: Trained) -> float:
+        """Smaller is better: the validation figure that decides what is served."""
+        monitor = self.config.training.finetuning.monitor
+        figure = model.valid[monitor]
+        return -figure if monitor == "auc" else figure
+
+    def _place(self, *parts: str, seed: int) -> Path:
+        place = self.directory.joinpath(*parts)
+        return place / f"seed-{seed}" if self.several else place
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("training.device: 'cuda' is not available on this machine; valid here: auto, cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch's thread count for the length of a run; the caller's setting comes back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

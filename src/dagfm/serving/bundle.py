@@ -1,0 +1,73 @@
+"""The bundle: a safe, self-contained directory that scores raw rows; written whole, checked when read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from dagfm.encoding.encoder import Encoder
+from dagfm.errors import InputError
+from dagfm.files import open_sealed, read_json, seal, write_bytes, write_json
+
+KIND = "bundle"
+FORMAT = 1
+_WEIGHTS = "weights.safetensors"
+_CALIBRATION = "calibration.json"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds, in memory."""
+
+    encoder: Encoder
+    network: Mapping[str, Any]
+    """The network's configuration, ``connect`` resolved."""
+    arrays: Arrays
+    """``embedding.weight`` and ``network.*``."""
+    calibration: Mapping[str, float]
+    """The served probability is sigmoid(scale * logit + shift)."""
+    card: Mapping[str, Any]
+    """The rest of the manifest: label rule, side tables, measured figures, the version that wrote it."""
+
+
+def write_bundle(directory: Path, bundle: Bundle) -> None:
+    """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""
+    fresh = directory.with_name(f".{directory.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    names = bundle.encoder.write(fresh)
+    arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
+    write_bytes(fresh / _WEIGHTS, save(arrays))
+    write_json(fresh / _CALIBRATION, dict(bundle.calibration))
+    seal(fresh, KIND, FORMAT, [*names, _WEIGHTS, _CALIBRATION], {**bundle.card, "network": dict(bundle.network)})
+    old = directory.with_name(f".{directory.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    fresh.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """Read a bundle after checking its format version and every checksum; no pickle, no code.
+
+    Raises InputError naming the file when the directory is not a bundle, is newer than this dagfm, or is damaged.
+    """
+    manifest = open_sealed(directory, KIND, FORMAT)
+    try:
+        arrays = load((directory / _WEIGHTS).read_bytes())
+    except (SafetensorError, FileNotFoundError) as error:
+        raise InputError(f"{directory / _WEIGHTS}: not a safetensors file ({error}); the bundle is damaged") from None
+    calibration = read_json(directory / _CALIBRATION)
+    card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
+    return Bundle(Encoder.read(directory), manifest["network"], arrays, calibration, card)

@@ -1,0 +1,79 @@
+"""The scorer: raw rows in, served probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dagfm.encoding.frames import to_frame
+from dagfm.encoding.rows import Float32, Rows
+from dagfm.metrics import Float64, sigmoid
+from dagfm.schema import Schema
+from dagfm.serving.bundle import Bundle, read_bundle
+from dagfm.serving.forward import Network, embed
+
+CHUNK = 8192
+"""Rows scored at a time, which bounds the memory of the states."""
+
+
+class Scorer:
+    """A loaded bundle. Thread-safe: scoring changes nothing."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
+        prefix = "network."
+        own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
+        self._network = Network(bundle.network, own, len(self.schema))
+
+    @property
+    def schema(self) -> Schema:
+        """The fields a row needs, in node order."""
+        return self.bundle.encoder.schema
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What is known of the model: label rule, figures on validation and test rows, the version that wrote it."""
+        return self.bundle.card
+
+    def predict(self, rows: Any, origin: str = "rows") -> Float32:
+        """Return the served click probabilities (N,) of N raw rows, in their order.
+
+        ``rows``: a polars, pandas or arrow table, a list of dicts, or a dict of columns. Unseen and missing values are
+        fine, extra columns are ignored. Raises InputError naming the field (and row) when a field is absent or a value
+        of a float field is not a number; ``origin`` is what the message calls the rows.
+        """
+        return sigmoid(self.served_logits(rows, origin)).astype(np.float32)
+
+    def served_logits(self, rows: Any, origin: str = "rows") -> Float64:
+        """Return the calibrated logits (N,) of N raw rows: what ``predict`` puts through the sigmoid."""
+        calibration = self.bundle.calibration
+        return calibration["scale"] * self.logits(rows, origin).astype(np.float64) + calibration["shift"]
+
+    def logits(self, rows: Any, origin: str = "rows") -> Float32:
+        """Return the logits (N,) of N raw rows, before calibration; as ``predict`` otherwise."""
+        encoded = self.bundle.encoder.encode(to_frame(rows, origin), origin)
+        parts = [self._score(encoded.take(chunk)) for chunk in _chunks(len(encoded))]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _score(self, rows: Rows) -> Float32:
+        return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.offsets, rows))
+
+
+def load(path: str | Path) -> Scorer:
+    """Load a bundle and return its scorer; needs no torch.
+
+    ``path`` is a bundle directory, or a run directory that holds one. Raises InputError naming the file when it is not
+    a bundle, was written by a newer dagfm, or is truncated or altered.
+    """
+    directory = Path(path)
+    if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
+        directory = directory / "bundle"
+    return Scorer(read_bundle(directory))
+
+
+def _chunks(count: int) -> list[np.ndarray]:
+    return [np.arange(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]

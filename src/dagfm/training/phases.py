@@ -1,0 +1,247 @@
+"""The phases of knowledge distillation: what each starts from, learns from and leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dagfm.config.models import PhaseConfig, ScratchConfig
+from dagfm.config.networks import FMConfig, NetworkConfig
+from dagfm.data.batches import Batches
+from dagfm.nn.model import CTRModel
+from dagfm.training.checkpoint import write_tensors
+from dagfm.training.loop import METRICS, WEIGHTS, Task, train
+from dagfm.training.scoring import evaluate
+from dagfm.training.stage import Stage
+from dagfm.training.teacher_logits import TeacherLogits
+from dagfm.training.warm_up import WarmUp, start_embedding
+from dagfm.training.workshop import Entry, Trained, Workshop
+
+
+def train_teacher(
+    shop: Workshop, name: str, network: NetworkConfig, directory: Path, warm_up: WarmUp | None = None
+) -> Trained:
+    """Phase 1: embedding and teacher on the clicks, BCE."""
+    settings = shop.config.training.teacher_training
+    stage = Stage(
+        directory,
+        shop.inputs(
+            teacher=network.model_dump(exclude={"name"}),
+            training={"teacher_training": settings.model_dump()},
+            made_from={"warm_up": warm_up.fingerprint if warm_up else None},
+        ),
+    )
+    return _phase(
+        shop,
+        stage,
+        network,
+        {"name": name, "role": "teacher", "phase": "teacher_training"},
+        start=lambda model: warm_up.load_into(model, shop.prepared.encoder) if warm_up else None,
+        settings=settings,
+    )
+
+
+def distil(
+    shop: Workshop,
+    name: str,
+    network: NetworkConfig,
+    logits: TeacherLogits,
+    teachers: list[Trained],
+    directory: Path,
+) -> Trained:
+    """Phase 3: the student learns the cached logits; of ``teachers`` only an embedding is read, to start from."""
+    settings, how = shop.config.training.distillation, shop.config.distillation
+    stage = Stage(
+        directory,
+        shop.inputs(
+            student=network.model_dump(exclude={"name"}),
+            distillation=how.model_dump(exclude={"recombined_cap"}),
+            training={"distillation": settings.model_dump()},
+            made_from={"teacher logits": logits.fingerprint},
+        ),
+    )
+
+    def start(model: CTRModel) -> None:
+        if how.embedding != "own":
+            start_embedding(model, [teacher.weights for teacher in teachers], shop.prepared.counts)
+        model.embedding.weight.requires_grad_(how.embedding != "teacher_frozen")
+
+    return _phase(
+        shop,
+        stage,
+        network,
+        {"name": name, "role": "student", "phase": "distillation"},
+        start=start,
+        settings=settings,
+        alpha=how.alpha,
+        beta=how.beta,
+        logits=logits,
+        recombined=how.recombined if shop.config.recombines else 0.0,
+    )
+
+
+def finetune(
+    shop: Workshop,
+    name: str,
+    network: NetworkConfig,
+    logits: TeacherLogits | None,
+    start_from: WarmUp,
+    directory: Path,
+) -> Trained:
+    """Phase 4: student and embedding on the clicks, keeping a share of the distillation loss."""
+    settings, how = shop.config.training.finetuning, shop.config.finetuning
+    stage = Stage(
+        directory,
+        shop.inputs(
+            student=network.model_dump(exclude={"name"}),
+            finetuning=how.model_dump(),
+            training={"finetuning": settings.model_dump()},
+            made_from={"student": start_from.fingerprint, "teacher logits": logits.fingerprint if logits else None},
+        ),
+    )
+    return _phase(
+        shop,
+        stage,
+        network,
+        {"name": name, "role": "student", "phase": "finetuning"},
+        start=lambda model: start_from.load_into(model, shop.prepared.encoder),
+        settings=settings,
+        beta=how.kd_weight,
+        logits=logits,
+    )
+
+
+def train_baseline(
+    shop: Workshop,
+    name: str,
+    network: NetworkConfig,
+    settings: ScratchConfig,
+    logits: TeacherLogits | None,
+    directory: Path,
+) -> Trained:
+    """The same student, or an FM, on clicks alone, with each of the given regularisations; the best on validation."""
+    key = "fm" if isinstance(network, FMConfig) else "scratch"
+    tried: list[Trained] = []
+    for decay in settings.decay:
+        for dropout in settings.dropout:
+            one = PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout})
+            stage = Stage(
+                directory / f"decay-{decay:g}-dropout-{dropout:g}",
+                shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
+            )
+            label = {"name": name, "role": "baseline", "phase": "scratch"}
+            tried.append(_phase(shop, stage, network, label, start=lambda model: None, settings=one, logits=logits))
+    monitor, sign = settings.monitor, -1.0 if settings.monitor == "auc" else 1.0
+    return min(tried, key=lambda trained: sign * trained.valid[monitor])
+
+
+def _phase(
+    shop: Workshop,
+    stage: Stage,
+    network: NetworkConfig,
+    label: Mapping[str, str],
+    *,
+    start: Callable[[CTRModel], None],
+    settings: PhaseConfig,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    logits: TeacherLogits | None = None,
+    recombined: float = 0.0,
+) -> Trained:
+    """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
+    facts = stage.open()
+    if facts is not None:
+        return Trained(stage.directory, stage.fingerprint, network, facts["result"])
+    purpose = f"{label['role']}/{label['name']}/{label['phase']}"
+    model = shop.model(network, purpose)
+    start(model)
+    prepared = shop.prepared
+    seed = shop.seed_of(purpose)
+    valid = logits.read("valid") if logits else None
+    pool = logits.pool() if logits is not None and recombined > 0 else None
+    batches = Batches(
+        prepared.train,
+        shop.config.schema_,
+        shop.batch_size,
+        seed,
+        logits.read("train") if logits and beta > 0 else None,
+        pool,
+        recombined,
+    )
+    task = Task(
+        title=_title(shop, label, settings),
+        settings=settings,
+        decay=settings.decay,
+        dropout=settings.dropout,
+        alpha=alpha,
+        beta=beta,
+        batches=batches,
+        evaluate=lambda current: evaluate(current, prepared.valid, valid)[0],
+        counts=prepared.counts,
+        seed=seed,
+    )
+    outcome = train(model, task, stage.directory, shop.progress)
+    how = {
+        "training_rows_per_second": outcome.rows_per_second,
+        "training_seconds": outcome.seconds,
+        "best_epoch": outcome.best_epoch + 1,
+        "epochs": outcome.epochs,
+        "decay": settings.decay,
+        "dropout": settings.dropout,
+    }
+    return _finish(shop, stage, model, label, how, logits, [WEIGHTS, METRICS])
+
+
+def take_over(
+    shop: Workshop, name: str, network: NetworkConfig, role: str, warm_up: WarmUp, directory: Path
+) -> Trained:
+    """Make an earlier run's weights a finished phase of this run: mapped by token and evaluated, not trained."""
+    phase = "teacher_training" if role == "teacher" else "distillation"
+    stage = Stage(directory, shop.inputs(network=network.model_dump(), made_from={"warm_up": warm_up.fingerprint}))
+    facts = stage.open()
+    if facts is not None:
+        return Trained(directory, stage.fingerprint, network, facts["result"])
+    model = shop.model(network, f"{role}/{name}/{phase}")
+    warm_up.load_into(model, shop.prepared.encoder)
+    model.fill_untrained(shop.prepared.counts)
+    write_tensors(directory / WEIGHTS, model.state_dict())
+    how = {"training_rows_per_second": None, "warm_up": str(warm_up.directory)}
+    return _finish(shop, stage, model, {"name": name, "role": role, "phase": phase}, how, None, [WEIGHTS])
+
+
+def _finish(
+    shop: Workshop,
+    stage: Stage,
+    model: CTRModel,
+    label: Mapping[str, str],
+    how: Mapping[str, Any],
+    logits: TeacherLogits | None,
+    names: list[str],
+) -> Trained:
+    """Evaluate a model with its final weights and seal its stage with its line of results."""
+    prepared = shop.prepared
+    valid, _ = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
+    test, speed = evaluate(model, prepared.test, logits.read("test") if logits else None)
+    result: Entry = {
+        "name": label["name"],
+        "role": label["role"],
+        "network": model.config.network,
+        "phase": label["phase"],
+        "seed": shop.seed,
+        "parameters": model.network_parameters,
+        "multiply_adds": model.network.multiply_adds,
+        "scoring_rows_per_second": speed,
+        **how,
+        "metrics": {"valid": valid, "test": test},
+    }
+    facts = {"result": result, "network": model.config.model_dump(), "embedding_size": model.size}
+    stage.finish(names, facts)
+    return Trained(stage.directory, stage.fingerprint, model.config, result)
+
+
+def _title(shop: Workshop, label: Mapping[str, str], settings: PhaseConfig) -> str:
+    """What the progress bar calls a phase."""
+    if label["role"] != "baseline":
+        return f"{label['phase']} of {label['name']} (seed {shop.seed})"
+    return f"baseline {label['name']}, decay {settings.decay:g}, dropout {settings.dropout:g} (seed {shop.seed})"

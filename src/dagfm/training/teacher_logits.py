@@ -1,0 +1,139 @@
+"""The teacher's logits, written once: of training, validation and test rows and of the recombined pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.data.batches import Pool
+from dagfm.data.recombine import recombined
+from dagfm.encoding.rows import Float32, Int32, Rows
+from dagfm.files import replacing
+from dagfm.nn.model import CTRModel
+from dagfm.training.scoring import CHUNK, chunks_of, figures, score_chunks
+from dagfm.training.stage import Stage
+from dagfm.training.workshop import Entry, Trained, Workshop
+
+
+@dataclass(frozen=True)
+class TeacherLogits:
+    """A finished cache of logits; students of any number and shape read it, no teacher is needed any more."""
+
+    directory: Path
+    fingerprint: str
+
+    def read(self, part: str) -> Float32:
+        """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""
+        return _array(self.directory, part)
+
+    def pool(self) -> Pool:
+        """The recombined rows and their logits, memory-mapped."""
+        return Pool(*(_array(self.directory, f"pool-{name}") for name in ("context", "candidate", "logits")))
+
+
+def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
+    """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean.
+
+    The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
+    fields with another's candidate fields, both drawn from the training rows, so in proportion to their popularity.
+    """
+    pool_rows = _pool_rows(shop)
+    stage = Stage(
+        directory,
+        {
+            "made from": {"teachers": [teacher.fingerprint for teacher in teachers]},
+            "training": {"seed": shop.seed},
+            "recombined rows": pool_rows,
+        },
+    )
+    cache = TeacherLogits(directory, stage.fingerprint)
+    if stage.open() is not None:
+        return cache
+    prepared = shop.prepared
+    datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
+    total = sum(map(len, datasets.values())) + pool_rows
+    shop.progress.start(f"teacher logits (seed {shop.seed})", total)
+    models = [shop.trained(teacher) for teacher in teachers]
+    for name, dataset in datasets.items():
+        _write_scores(shop, models, directory, name, chunks_of(dataset.rows), len(dataset))
+    names = list(datasets)
+    if pool_rows:
+        # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
+        random = np.random.default_rng(shop.seed_of("recombined rows"))
+        context, candidate = random.integers(0, len(prepared.train), (2, pool_rows), dtype=np.int32)
+        _write(directory, "pool-context", context)
+        _write(directory, "pool-candidate", candidate)
+        rows = (
+            recombined(prepared.train.rows, shop.config.schema_, context[i : i + CHUNK], candidate[i : i + CHUNK])
+            for i in range(0, pool_rows, CHUNK)
+        )
+        _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)
+        names += ["pool-context", "pool-candidate", "pool-logits"]
+    shop.progress.finish()
+    stage.finish([f"{name}.npy" for name in names], {"rows": total})
+    return cache
+
+
+def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits) -> Entry:
+    """The ensemble's line of results: the mean of the members' logits, the sum of their costs."""
+    entries = [member.entry for member in members]
+    valid, test = shop.prepared.valid, shop.prepared.test
+    return {
+        "name": "ensemble",
+        "role": "teacher",
+        "network": "+".join(entry["network"] for entry in entries),
+        "phase": "teacher_training",
+        "seed": shop.seed,
+        "parameters": sum(entry["parameters"] for entry in entries),
+        "multiply_adds": sum(entry["multiply_adds"] for entry in entries),
+        "training_rows_per_second": _together([entry["training_rows_per_second"] for entry in entries]),
+        "scoring_rows_per_second": _together([entry["scoring_rows_per_second"] for entry in entries]),
+        "metrics": {
+            "valid": figures(valid.labels, logits.read("valid"), None),
+            "test": figures(test.labels, logits.read("test"), None),
+        },
+    }
+
+
+def _together(speeds: list[float | None]) -> float | None:
+    """Rows/s of doing one after the other; unknown when one of them is (weights taken over from another run)."""
+    known = [speed for speed in speeds if speed is not None]
+    return 1 / sum(1 / speed for speed in known) if len(known) == len(speeds) else None
+
+
+def _pool_rows(shop: Workshop) -> int:
+    if not shop.config.recombines:
+        return 0
+    how, epochs = shop.config.distillation, shop.config.training.distillation.epochs
+    return min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap)
+
+
+def _write_scores(
+    shop: Workshop, models: list[CTRModel], directory: Path, name: str, chunks: Iterable[Rows], count: int
+) -> None:
+    """Score rows into a file, unless an interrupted pass already wrote it whole."""
+    if (directory / f"{name}.npy").exists():
+        shop.progress.advance(count)
+        return
+
+    def shown() -> Iterator[Rows]:
+        for rows in chunks:
+            yield rows
+            shop.progress.advance(len(rows))
+
+    _write(directory, name, score_chunks(models, shown(), count))
+
+
+def _write(directory: Path, name: str, values: Float32 | Int32) -> None:
+    with replacing(directory / f"{name}.npy") as temporary, temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def _array(directory: Path, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return array

@@ -1,0 +1,143 @@
+"""Starting from earlier weights: the phase before, another run's phase, or the teacher's embedding."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Int64
+from dagfm.errors import InputError, listed
+from dagfm.files import MANIFEST, fingerprint, open_sealed
+from dagfm.nn.model import CTRModel
+from dagfm.training.checkpoint import read_tensors
+from dagfm.training.loop import WEIGHTS
+from dagfm.training.stage import FORMAT, KIND
+
+log = logging.getLogger(__name__)
+
+ENCODER = "encoder"
+"""Folder of a run that holds its encoder, so that another run can map the rows of its tables by token."""
+TINY = 0.05
+"""A teacher's embedding whose numbers are typically smaller than this is rescaled before a student starts from it."""
+UNIT = 0.25
+"""What it is rescaled to: the size of a freshly drawn embedding of 16 numbers."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The weights of a finished phase, of this run or of another."""
+
+    directory: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, directory: Path) -> WarmUp:
+        """Read what a finished phase says of itself; raises InputError when it is not one or is damaged."""
+        return cls(directory, open_sealed(directory, KIND, FORMAT))
+
+    @classmethod
+    def find(cls, path: Path, phases: tuple[str, ...], name: str) -> WarmUp:
+        """Find the weights that ``warm_up`` means: a phase's directory, or a run's whose ``phases`` are tried in order.
+
+        Raises InputError listing what the run holds when there is no such phase or the choice is not clear.
+        """
+        if (path / MANIFEST).is_file():
+            return cls.of(path)
+        if not path.is_dir():
+            raise InputError(f"warm_up: {path}: no such run or phase directory")
+        for phase in phases:
+            finished = sorted(manifest.parent for manifest in (path / phase).rglob(MANIFEST))
+            named = [directory for directory in finished if name in directory.relative_to(path / phase).parts]
+            if len(named or finished) == 1:
+                return cls.of((named or finished)[0])
+            if finished:
+                raise InputError(f"warm_up: {path} holds several; name one of: {listed(finished)}")
+        held = [str(manifest.parent.relative_to(path)) for manifest in sorted(path.rglob(MANIFEST))]
+        raise InputError(
+            f"warm_up: {path} holds no finished {' or '.join(phases)}; finished there: {listed(held) or 'nothing'}"
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal weights, equal fingerprint."""
+        return fingerprint(self.facts["files"][WEIGHTS])
+
+    def load_into(self, model: CTRModel, encoder: Encoder) -> None:
+        """Load the weights into ``model``; table rows are mapped by token when the vocabularies differ.
+
+        Raises InputError when network, embedding size or fields are not the model's.
+        """
+        mine = {**json.loads(model.config.model_dump_json(exclude={"name"})), "embedding size": model.size}
+        theirs = {**self.facts["network"], "embedding size": self.facts["embedding_size"]}
+        theirs.pop("name", None)
+        for key in sorted({*mine, *theirs}):
+            if mine.get(key) != theirs.get(key):
+                raise InputError(
+                    f"warm_up: {self.directory}: {key} is {theirs.get(key)}, this run's is {mine.get(key)}; "
+                    "weights of another shape cannot be taken over"
+                )
+        tensors = read_tensors(self.directory / WEIGHTS)
+        fresh = model.embedding.weight.detach().cpu()
+        tensors["embedding.weight"] = _mapped(
+            tensors["embedding.weight"], self._encoder(), fresh, encoder, self.directory
+        )
+        model.load_state_dict(tensors)
+
+    def _encoder(self) -> Encoder:
+        for folder in self.directory.parents:
+            if (folder / ENCODER).is_dir():
+                return Encoder.read(folder / ENCODER)
+        raise InputError(f"warm_up: {self.directory} lies in no run: there is no '{ENCODER}' folder above it")
+
+
+def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64) -> None:
+    """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny.
+
+    ``teachers`` are weights files. A heavily decayed table leaves products of several embeddings next to nothing, and
+    with them their gradients.
+    """
+    for path in teachers:
+        weight = read_tensors(path)["embedding.weight"]
+        if weight.shape == model.embedding.weight.shape:
+            scale = _typical_size(weight, counts)
+            factor = UNIT / scale if 0 < scale < TINY else 1.0
+            if factor != 1.0:
+                log.info("the teacher's embedding is tiny (%.2g); the student starts from it times %.3g", scale, factor)
+            with torch.no_grad():
+                model.embedding.weight.copy_(weight * factor)
+            return
+    log.info("no teacher's embedding has %d numbers a field; the student's starts at random", model.size)
+
+
+def _typical_size(weight: Tensor, counts: Int64) -> float:
+    """Root mean square of the table's numbers as training rows meet them."""
+    seen = torch.as_tensor(counts, dtype=torch.float64)
+    mean_square = (weight.double() ** 2).mean(dim=1)
+    return float(((seen @ mean_square) / seen.sum()).sqrt())
+
+
+def _mapped(old: Tensor, old_encoder: Encoder, new: Tensor, encoder: Encoder, origin: Path) -> Tensor:
+    """``new`` with the rows of tokens that ``old`` knows; unknown and missing rows carry over as they are."""
+    theirs = [(field.name, field.type, field.width) for field in old_encoder.schema]
+    mine = [(field.name, field.type, field.width) for field in encoder.schema]
+    if theirs != mine:
+        raise InputError(f"warm_up: {origin}: its fields are {theirs}, this run's are {mine}; they must be the same")
+    result = new.clone()
+    starts = zip(encoder.schema, old_encoder.offsets, encoder.offsets, strict=False)
+    for field, old_start, start in starts:
+        if field.is_float:
+            rows = torch.arange(encoder.rows_of(field.name))
+            result[start + rows] = old[old_start + rows]
+            continue
+        known = torch.from_numpy(old_encoder.vocabularies[field.name].encode(encoder.vocabularies[field.name].tokens))
+        ids = torch.cat([torch.tensor([0, 1]), torch.where(known < 2, -1, known.long())])
+        taken = ids >= 0
+        result[start : start + len(ids)][taken] = old[old_start + ids[taken]]
+    return result

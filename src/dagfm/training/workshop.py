@@ -1,0 +1,104 @@
+"""What all phases of one run and seed share, and what a finished phase hands on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dagfm.config import Config
+from dagfm.config.networks import NetworkConfig
+from dagfm.data.dataset import Prepared
+from dagfm.nn.batch import Layout
+from dagfm.nn.model import CTRModel
+from dagfm.training.checkpoint import read_tensors
+from dagfm.training.loop import WEIGHTS
+from dagfm.training.progress import Progress
+
+Entry = dict[str, Any]
+"""A model's line in results.json."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What all phases of one run and seed share."""
+
+    config: Config
+    prepared: Prepared
+    seed: int
+    device: torch.device
+    progress: Progress
+
+    @property
+    def layout(self) -> Layout:
+        """Where fields lie in rows and table."""
+        return Layout(self.config.schema_, self.prepared.encoder.offsets)
+
+    @property
+    def batch_size(self) -> int:
+        """The configured batch size, or the power of two nearest to a hundredth of the training rows, 256 to 4096."""
+        if self.config.training.batch_size != "auto":
+            return self.config.training.batch_size
+        return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 100)), 8, 12))
+
+    def seed_of(self, purpose: str) -> int:
+        """A seed of its own for each purpose, so that adding a model changes no other."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()[:6], "big")
+
+    def model(self, network: NetworkConfig, purpose: str) -> CTRModel:
+        """A freshly initialised model on the run's device."""
+        model = CTRModel(
+            self.config.schema_,
+            self.layout,
+            network,
+            self.config.embedding.size,
+            seed=self.seed_of(f"{purpose}/initialisation"),
+            reference=self.config.training.initialisation == "reference",
+        )
+        return model.to(self.device)
+
+    def trained(self, trained: Trained) -> CTRModel:
+        """The model of a finished phase, with its weights."""
+        model = self.model(trained.network, "weights are loaded")
+        model.load_state_dict(read_tensors(trained.weights))
+        return model
+
+    def inputs(self, **more: Any) -> dict[str, Any]:
+        """What every phase depends on, and ``more``."""
+        own = more.pop("training", {})
+        return {
+            "made from": {"data": self.prepared.fingerprint, **more.pop("made_from", {})},
+            "embedding": self.config.embedding.model_dump(),
+            "training": {
+                "seed": self.seed,
+                "batch_size": self.batch_size,
+                "initialisation": self.config.training.initialisation,
+                **own,
+            },
+            **more,
+        }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished phase of one model."""
+
+    directory: Path
+    fingerprint: str
+    network: NetworkConfig
+    entry: Entry
+
+    @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        return self.directory / WEIGHTS
+
+    @property
+    def valid(self) -> dict[str, float]:
+        """Validation figures."""
+        figures: dict[str, float] = self.entry["metrics"]["valid"]
+        return figures
