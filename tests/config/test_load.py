@@ -200,9 +200,12 @@ def test_an_unknown_word_lists_the_valid_ones(override: str, message: str) -> No
         ("fields=[{name: a}, {name: a}]", "field 'a' is listed twice"),
         ("student=[{name: a}, {name: a}]", "student: two members are called 'a'"),
         ("student.name=a/b", "student.0.name"),
-        ("phase=finetuning", "set 'warm_up' to a run directory"),
+        ("phase=finetuning", "phase 'finetuning' starts from earlier weights: set 'warm_up'"),
         ("warm_up=runs/a", "'warm_up' goes with 'phase'"),
-        ("training.fm.monitor=logit_mse", "fm.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss"),
+        (
+            "training.fm.monitor=logit_mse",
+            "training: fm.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss",
+        ),
     ],
 )
 def test_a_wrong_value_names_its_key(override: str, key: str) -> None:
