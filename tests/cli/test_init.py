@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from dagfm.cli.app import app
 from dagfm.cli.init_text import scalar
 from dagfm.config import Config, load_config
+from dagfm.data.prepare import prepare
 
 ODD = [
     "user: id",
@@ -73,7 +74,7 @@ def _recbole() -> str:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "recbole"])
-def test_the_written_file_loads_and_says_why(folder: Path, kind: str) -> None:
+def test_the_written_file_can_be_prepared_and_says_why(folder: Path, kind: str) -> None:
     file = {
         "parquet": _parquet,
         "csv": lambda: _separated(",", "log.csv"),
@@ -87,6 +88,7 @@ def test_the_written_file_loads_and_says_why(folder: Path, kind: str) -> None:
     config = load_config("dagfm.yaml")
     assert config.data.train == (str(folder / file),)
     assert config.data.label.column == "click"
+    assert len(prepare(config, folder).train) > 0
     names = [field.name for field in config.fields]
     assert names == ["user_id", "genres", "price", *(["age"] if kind == "recbole" else [])]
     assert {field.side for field in config.fields} == {None}
