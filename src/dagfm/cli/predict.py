@@ -16,7 +16,8 @@ def predict(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
     rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of raw rows, with or without the label.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help=".csv, .tsv or .parquet; default CSV on stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help=".csv, .tsv or .parquet; else CSV on stdout."),
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Column of ROWS to write too; may be repeated.")

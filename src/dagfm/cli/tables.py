@@ -20,11 +20,14 @@ def print_results(directory: Path, results: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
     for row in table_rows(results):
         table.add_row(*row)
-    console = Console(highlight=False, soft_wrap=True)
-    # Outside a terminal rich assumes 80 columns and would cut figures.
-    console.print(table, width=None if console.is_terminal else 200)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # rich assumes 80 columns there and would cut figures
+    console.print(table)
     for sentence in verdict(results):
         console.print(sentence)
     if results["served"] is not None:
         served = results["served"]
-        console.print(f"* served: {served['name']} after {served['phase']}, seed {served['seed']}: {directory / 'bundle'}")
+        console.print(
+            f"* served: {served['name']} after {served['phase']}, seed {served['seed']}: {directory / 'bundle'}"
+        )

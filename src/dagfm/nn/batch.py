@@ -60,7 +60,7 @@ class Layout:
     def batch(self, rows: Rows) -> Batch:
         """Turn B encoded rows into one bag per row and field."""
         count = len(rows)
-        tokens = rows.tokens + self.offsets[self._tokens]
+        tokens = rows.tokens + self.offsets[self._tokens]  # int64 from here on
         if self._single:
             bags = torch.arange(count * self.fields + 1)
             return Batch(torch.from_numpy(tokens.reshape(-1)), bags, None, None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,7 +119,7 @@ def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64) -> Non
 
 def _typical_size(weight: Tensor, counts: Int64) -> float:
     """Root mean square of the table's numbers as training rows meet them."""
-    seen = torch.as_tensor(counts, dtype=torch.float64)
+    seen = torch.from_numpy(np.asarray(counts, np.float64))
     mean_square = (weight.double() ** 2).mean(dim=1)
     return float(((seen @ mean_square) / seen.sum()).sqrt())
 

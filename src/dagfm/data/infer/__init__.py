@@ -4,7 +4,7 @@ Reads a sample, decides nothing silently: every column of the file comes back ei
 with the reason in words. Writing them down is ``dagfm init``'s work.
 """
 
-from dagfm.data.infer.log import infer as infer
+from dagfm.data.infer.inference import infer as infer
 from dagfm.data.infer.proposal import Column as Column
 from dagfm.data.infer.proposal import Label as Label
 from dagfm.data.infer.proposal import LeftOut as LeftOut

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dagfm.data.infer.proposal import Label
+from dagfm.data.infer.text import numbers_in_text
 from dagfm.errors import InputError, listed, suggestion
 
 CLICK_NAMES = ("click", "clicked", "is_click", "label", "target", "conversion", "converted", "is_conversion")
@@ -61,7 +62,7 @@ def _rule(values: pl.Series, path: str, origin: str) -> Label:
         only = f"only the value {distinct[0]:g}" if distinct else "no value"
         raise InputError(f"{path}: label '{values.name}' holds {only}; expected clicks and non-clicks")
     missing = len(numbers) - len(present)
-    notes = (f"{missing:,} of {len(numbers):,} rows have no label",) if missing else ()
+    notes = (f"{missing:,} of {len(numbers):,} rows have no label, which 'dagfm fit' refuses",) if missing else ()
     if distinct == [0.0, 1.0]:
         return Label(values.name, (f"{origin}; {_share(present, 1.0)}", *notes))
     if len(distinct) == 2:
@@ -77,6 +78,7 @@ def _rule(values: pl.Series, path: str, origin: str) -> Label:
 
 def _numbers(values: pl.Series) -> pl.Series | None:
     """The label's values as numbers, or None where they are something else."""
+    values = numbers_in_text(values)
     if values.dtype == pl.String:
         lower = values.str.to_lowercase()
         if not lower.drop_nulls().is_in(["true", "false"]).all():

@@ -67,7 +67,7 @@ def _spread(frame: pl.LazyFrame, limit: int, path: str) -> tuple[pl.DataFrame, b
         return collect(frame, path), True
     head = limit // 2
     length = (limit - head) // SLICES
-    step = (total - head) // SLICES
+    step = (total - head - length) // (SLICES - 1)  # the last slice ends with the file, up to rounding
     slices = [frame.slice(head + step * index, length) for index in range(SLICES)]
     return collect(pl.concat([frame.head(head), *slices]), path), False
 

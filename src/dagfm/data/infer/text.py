@@ -11,18 +11,20 @@ SEPARATED_SHARE = 0.2  # of the cells; fewer look like an accident of spelling
 _WHOLE = r"^[+-]?\d{1,18}$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _LEADING_ZERO = r"^[+-]?0\d"
+_TOO_LONG = r"^[+-]?\d{19,}$"
 
 
 def numbers_in_text(values: pl.Series) -> pl.Series:
     """The column as integers or floats where every cell reads as one; empty cells become null.
 
-    Numbers with a leading zero stay text: they are codes (007, 08540), and the zero tells them apart.
+    Numbers with a leading zero stay text: they are codes (007, 08540), and the zero tells them apart. So do whole
+    numbers that no 64-bit integer holds: as floats, different ids would become equal.
     """
     if values.dtype != pl.String:
         return values
     values = values.set(values == "", None)
     present = values.drop_nulls()
-    if present.is_empty() or present.str.contains(_LEADING_ZERO).any():
+    if present.is_empty() or present.str.contains(f"{_LEADING_ZERO}|{_TOO_LONG}").any():
         return values
     if present.str.contains(_WHOLE).all():
         return values.cast(pl.Int64)

@@ -1,0 +1,266 @@
+"""Loading a configuration: what wins over what, where paths point, and how every mistake is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from dagfm.config import Config, load_config
+from dagfm.config.presets import PRESETS
+from dagfm.errors import InputError
+
+MINIMAL: dict[str, Any] = {
+    "data": {"train": "clicks.csv", "label": "click"},
+    "fields": [{"name": "user"}, {"name": "item", "side": "candidate"}],
+}
+
+
+def _file(folder: Path, **keys: Any) -> Path:
+    path = folder / "dagfm.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **keys}))
+    return path
+
+
+def _refusal(source: Any, *overrides: str) -> str:
+    with pytest.raises(InputError) as refused:
+        load_config(source, overrides)
+    return str(refused.value)
+
+
+# What wins
+
+
+def test_default_then_preset_then_file_then_set(tmp_path: Path) -> None:
+    def rates(*overrides: str, **keys: Any) -> float:
+        return load_config(_file(tmp_path, **keys), overrides).training.finetuning.learning_rate
+
+    assert rates() == 1e-3
+    assert load_config(_file(tmp_path)).training.teacher_training.learning_rate == 5e-3
+    assert load_config(_file(tmp_path, preset="paper")).training.teacher_training.learning_rate == 1e-3
+    file = {"training": {"finetuning": {"learning_rate": 0.5}}}
+    assert rates(preset="paper", **file) == 0.5
+    assert rates("training.finetuning.learning_rate=0.25", preset="paper", **file) == 0.25
+
+
+def test_a_preset_keeps_what_the_file_does_not_name(tmp_path: Path) -> None:
+    config = load_config(_file(tmp_path, preset="paper", training={"finetuning": {"epochs": 2}}))
+    assert (config.training.finetuning.epochs, config.training.finetuning.patience) == (2, 10)
+    assert config.distillation.beta == 921.6
+
+
+def test_a_phase_keeps_the_defaults_it_does_not_name() -> None:
+    phase = load_config(MINIMAL, ["training.teacher_training.epochs=2"]).training.teacher_training
+    assert (phase.epochs, phase.decay, phase.dropout) == (2, 3e-4, 0.15)
+
+
+def test_the_preset_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+    assert load_config(_file(tmp_path), ["preset=paper"]).distillation.embedding == "teacher_frozen"
+
+
+def test_a_key_that_overrides_the_preset_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = _file(tmp_path, preset="paper", student={"type": "inner", "depth": 3})
+    with caplog.at_level(logging.INFO, "dagfm"):
+        load_config(path, ["training.finetuning.epochs=4"])
+    assert caplog.messages == [
+        "student.type overrides preset 'paper'",
+        "training.finetuning.epochs overrides preset 'paper'",
+    ]
+
+
+def test_another_network_does_not_inherit_the_settings_of_the_presets() -> None:
+    teacher = load_config(MINIMAL, ["preset=paper", "teacher={network: cin, t_cin: [64, 64]}"]).teacher[0]
+    assert teacher.model_dump() == {"name": None, "network": "cin", "cin": (64, 64)}
+
+
+def test_a_later_set_wins() -> None:
+    assert load_config(MINIMAL, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+def test_a_finished_configuration_passes_and_takes_overrides() -> None:
+    config = load_config(MINIMAL)
+    assert load_config(config) is config
+    changed = load_config(config, ["training.seed=7"])
+    assert (changed.training.seed, changed.data, changed.fields) == (7, config.data, config.fields)
+
+
+@pytest.mark.xfail(strict=True, reason="a field refuses settings at their default where the type has no such setting")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_resolved_configuration_loads_to_itself(tmp_path: Path, preset: str) -> None:
+    config = load_config(_file(tmp_path, preset=preset))
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(tmp_path / "resolved.yaml") == config
+
+
+# What is accepted
+
+
+def test_one_network_or_a_list() -> None:
+    assert load_config(MINIMAL, ["teacher=[{depth: 2}, {network: fm}]"]).named("teacher")[1][0] == "fm-2"
+    assert load_config(MINIMAL).named("student")[0][0] == "student"
+    assert load_config(MINIMAL, ["student={name: small}"]).named("student")[0][0] == "small"
+
+
+@pytest.mark.parametrize("spelling", ["crossnet", "CrossNet", "CROSSNET"])
+def test_networks_in_any_case(spelling: str) -> None:
+    assert load_config(MINIMAL, [f"teacher.network={spelling}"]).teacher[0].network == "crossnet"
+
+
+def test_the_references_spelling_of_a_teachers_settings() -> None:
+    assert load_config(MINIMAL, ["teacher.t_depth=5"]).teacher[0].model_dump()["depth"] == 5
+    assert "given twice" in _refusal(MINIMAL, "teacher={depth: 2, t_depth: 3}")
+
+
+def test_it_is_frozen() -> None:
+    config = load_config(MINIMAL)
+    with pytest.raises(ValidationError, match="frozen"):
+        config.training.seed = 7
+    with pytest.raises(ValidationError, match="frozen"):
+        config.preset = "paper"
+
+
+# Paths
+
+
+def test_paths_of_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf").mkdir()
+    data = {**MINIMAL["data"], "tables": {"user": "users.csv"}, "valid": ["/abs/v.csv"], "test": "t/*.csv"}
+    path = _file(tmp_path / "conf", data=data, phase="finetuning", warm_up="../run")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(path.relative_to(tmp_path), ["data.tables.user=other.csv"])
+    folder = tmp_path / "conf"
+    assert config.data.train == (str(folder / "clicks.csv"),)
+    assert config.data.valid == ("/abs/v.csv",)
+    assert config.data.test == (str(folder / "t/*.csv"),)
+    assert config.data.tables == {"user": str(tmp_path / "other.csv")}
+    assert config.warm_up is not None
+    assert Path(config.warm_up).resolve() == tmp_path / "run"
+
+
+def test_paths_of_a_mapping_are_relative_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config(MINIMAL).data.train == (str(tmp_path / "clicks.csv"),)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.sed=7", "unknown key 'training.sed'. Did you mean 'seed'? Valid here: batch_size,"),
+        ("trainin.seed=7", "unknown key 'trainin'. Did you mean 'training'?"),
+        ("data.lable=x", "unknown key 'data.lable'. Did you mean 'label'?"),
+        ("data.label={colunm: x}", "unknown key 'data.label.colunm'. Did you mean 'column'?"),
+        ("fields=[{name: a, nme: b}]", "unknown key 'fields.0.nme'. Did you mean 'name'?"),
+        ("student.dept=2", "unknown key 'student.0.dept'. Did you mean 'depth'?"),
+        ("teacher={network: cin, depth: 2}", "unknown key 'teacher.0.depth'. Valid here: cin, name, network"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
+    assert f"configuration: {message}" in _refusal(MINIMAL, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm. Did you mean 'crossnet'?"),
+        ("phase=distil", "'distil' is not valid; valid: teacher_training, distillation, finetuning."),
+        ("student.type=innr", "student.0.type: 'innr' is not valid; valid: inner, outer, kernel. Did"),
+        ("fields=[{name: a, type: tokn}]", "fields.0.type: 'tokn' is not valid; valid: token, token_seq, float,"),
+        ("preset=papr", "unknown preset 'papr'; valid: default, paper. Did you mean 'paper'?"),
+        ("training.device=gpu", "training.device: 'gpu' is not valid; valid: auto, cpu, cuda."),
+    ],
+)
+def test_an_unknown_word_lists_the_valid_ones(override: str, message: str) -> None:
+    assert message in _refusal(MINIMAL, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("training.seed=-1", "training.seed"),
+        ("training.seed=seven", "training.seed"),
+        ("training.batch_size=0", "training.batch_size"),
+        ("training.teacher_training.learning_rate=0", "training.teacher_training.learning_rate"),
+        ("training.teacher_training.dropout=1", "training.teacher_training.dropout"),
+        ("student.depth=0", "student.0.depth"),
+        ("data.split.ratios=[0.5, 0.1, 0.1]", "data.split.ratios: the three shares add up to 0.7, expected 1"),
+        ("data.train=[]", "data.train"),
+        ("data.valid=v.csv", "data: give both 'valid' and 'test', or neither"),
+        ("data=3", "data"),
+        ("fields=[]", "'fields' is empty"),
+        ("fields=[{name: click}]", "fields: 'click' is the label"),
+        ("fields=[{name: a}, {name: a}]", "field 'a' is listed twice"),
+        ("student=[{name: a}, {name: a}]", "student: two members are called 'a'"),
+        ("student.name=a/b", "student.0.name"),
+        ("phase=finetuning", "phase 'finetuning' starts from earlier weights: set 'warm_up'"),
+        ("warm_up=runs/a", "'warm_up' goes with 'phase'"),
+        (
+            "training.fm.monitor=logit_mse",
+            "training: fm.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss",
+        ),
+    ],
+)
+def test_a_wrong_value_names_its_key(override: str, key: str) -> None:
+    assert f"configuration: {key}" in _refusal(MINIMAL, override)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    path = _file(tmp_path, training={"sed": 1}, embedding={"size": 0})
+    lines = _refusal(path).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("fields: [{name: a}]\n")
+    assert _refusal(tmp_path / "a.yaml") == f"{tmp_path / 'a.yaml'}: missing key 'data'"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b\n", "found list"),
+        ("", "found NoneType"),
+        ("a: [", "not valid YAML"),
+        ("a: \x00", "not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    assert message in _refusal(path)
+    assert str(path) in _refusal(path)
+
+
+def test_a_file_that_is_not_there_says_how_to_write_one(tmp_path: Path) -> None:
+    assert "'dagfm init FILE' writes one" in _refusal(tmp_path / "a.yaml")
+    assert "cannot be read" in _refusal(tmp_path)
+
+
+@pytest.mark.parametrize("pair", ["training.seed", "=7", "a..b=1", ".a=1", "training.seed=: ["])
+def test_a_malformed_set_is_quoted(pair: str) -> None:
+    assert f"--set {pair}: " in _refusal(MINIMAL, pair)
+
+
+# Sides
+
+
+def test_recombination_needs_both_sides() -> None:
+    assert load_config(MINIMAL).recombines
+    assert not load_config(MINIMAL, ["fields=[{name: a}, {name: b}]"]).recombines
+    assert not load_config(MINIMAL, ["fields=[{name: a, side: candidate}]"]).recombines
+    assert not load_config(MINIMAL, ["distillation.recombined=0"]).recombines
+
+
+def test_a_configuration_is_made_in_python_too() -> None:
+    config = Config.model_validate(MINIMAL)
+    assert config.schema_.names == ("user", "item")
