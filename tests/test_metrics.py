@@ -1,0 +1,57 @@
+"""Metrics against their definitions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagfm import metrics
+
+scored = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(float)), min_size=2, max_size=60
+).filter(lambda pairs: 0 < sum(label for label, _ in pairs) < len(pairs))
+
+
+@given(scored)
+def test_auc_counts_the_pairs_in_the_right_order_and_half_the_ties(pairs: list[tuple[int, float]]) -> None:
+    clicks = [score for label, score in pairs if label]
+    others = [score for label, score in pairs if not label]
+    won = sum((click > other) + 0.5 * (click == other) for click in clicks for other in others)
+    labels, scores = zip(*pairs, strict=True)
+    assert metrics.auc(labels, scores) == pytest.approx(won / (len(clicks) * len(others)), abs=1e-12)
+
+
+@given(scored)
+def test_auc_depends_on_the_order_alone(pairs: list[tuple[int, float]]) -> None:
+    labels, scores = map(np.array, zip(*pairs, strict=True))
+    assert metrics.auc(labels, scores) == metrics.auc(labels, np.exp(scores / 3))
+    assert metrics.auc(labels, scores) == pytest.approx(1 - metrics.auc(labels, -scores), abs=1e-12)
+
+
+def test_auc_of_one_class_or_of_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="all labels are the same"):
+        metrics.auc([1, 1], [0.1, 0.2])
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.auc([0, 1], [0.1, math.nan])
+
+
+@given(scored)
+def test_logloss_is_the_mean_negative_log_likelihood(pairs: list[tuple[int, float]]) -> None:
+    expected = [-math.log(p if label else 1 - p) for label, z in pairs for p in [1 / (1 + math.exp(-z))]]
+    labels, logits = zip(*pairs, strict=True)
+    assert metrics.logloss(labels, logits) == pytest.approx(sum(expected) / len(expected), rel=1e-9)
+
+
+def test_extreme_logits_neither_overflow_nor_vanish() -> None:
+    assert metrics.logloss([1, 0], [1000.0, -1000.0]) == 0.0
+    assert metrics.logloss([0], [1000.0]) == 1000.0
+    assert metrics.sigmoid([-1000.0, 0.0, 1000.0]).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_distance_and_calibration() -> None:
+    assert metrics.logit_mse([1.0, 2.0], [0.0, 4.0]) == 2.5
+    assert metrics.calibration([1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]) == 2.0
