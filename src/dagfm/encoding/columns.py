@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ def column(name: str, values: Iterable[Any]) -> pl.Series:
     A value means the same whatever stands in the other rows: 5 beside "5" is the token 5 in both. Raises InputError
     where some cells are lists and others are not.
     """
-    cells = list(values)
+    cells = [None if type(cell).__name__ in _PANDAS_NULLS else cell for cell in values]
+    of_type = {kind: _maker(kind) for kind in {type(cell) for cell in cells}}
     makers: dict[_Maker, list[int]] = {}
     for row, cell in enumerate(cells):
         if cell is not None:
-            makers.setdefault(_maker(type(cell)), []).append(row)
+            makers.setdefault(of_type[type(cell)], []).append(row)
     if not makers:
         return pl.Series(name, [None] * len(cells), dtype=pl.Null)
     if len(makers) == 1:
@@ -41,9 +43,7 @@ def column(name: str, values: Iterable[Any]) -> pl.Series:
 
 _Maker = Callable[[str, Sequence[Any]], pl.Series]
 
-
-def _booleans(name: str, cells: Sequence[Any]) -> pl.Series:
-    return pl.Series(name, cells, dtype=pl.Boolean)
+_PANDAS_NULLS = ("NAType", "NaTType")
 
 
 def _integers(name: str, cells: Sequence[Any]) -> pl.Series:
@@ -66,19 +66,31 @@ def _texts(name: str, cells: Sequence[Any]) -> pl.Series:
         return pl.Series(name, valid, dtype=pl.String)
 
 
-def _arrays(name: str, cells: Sequence[Any]) -> pl.Series:
-    """NumPy scalars keep their width: the token text of a float32 is not that of the same float64."""
-    present = [cell for cell in cells if cell is not None]
-    dense = pl.Series(name, np.array(present))
-    if len(present) == len(cells):
-        return dense
-    positions = pl.Series(np.cumsum([cell is not None for cell in cells]) - 1)
-    return dense.gather(positions.set(pl.Series([cell is None for cell in cells]), None))
+def _scalars(name: str, cells: Sequence[Any]) -> pl.Series:
+    """NumPy scalars of one type keep it: the token text of a float32 is not that of the same float64."""
+    present = np.array([cell is not None for cell in cells])
+    dense = pl.Series(name, np.array([cell for cell in cells if cell is not None]))
+    return dense.gather(pl.Series(np.cumsum(present) - 1).set(pl.Series(~present), None))
 
 
-def _native(name: str, cells: Sequence[Any]) -> pl.Series:
-    """Dates, times, decimals and bytes, which polars knows."""
-    return pl.Series(name, cells)
+def _decimals(name: str, cells: Sequence[Any]) -> pl.Series:
+    """As text: polars' decimals have neither NaN nor more than 38 digits."""
+    return _texts(name, [None if cell is None or cell.is_nan() else _shortest(f"{cell:f}") for cell in cells])
+
+
+def _shortest(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _datetimes(name: str, cells: Sequence[Any]) -> pl.Series:
+    local = [cell.tzinfo is None for cell in cells if cell is not None]
+    if all(local):
+        return pl.Series(name, cells, dtype=pl.Datetime("us"))
+    if any(local):
+        texts = [None if cell is None else token_text(_datetimes(name, [cell]))[0] for cell in cells]
+        return pl.Series(name, texts, dtype=pl.String)
+    moved = [None if cell is None else cell.astimezone(datetime.UTC) for cell in cells]
+    return pl.Series(name, moved, dtype=pl.Datetime("us", "UTC"))
 
 
 def _spelled(name: str, cells: Sequence[Any]) -> pl.Series:
@@ -97,16 +109,22 @@ def _lists(name: str, cells: Sequence[Any]) -> pl.Series:
     return pl.Series(name, lists, dtype=pl.List(items.dtype))
 
 
-_MAKERS: tuple[tuple[tuple[type, ...], _Maker], ...] = (
-    ((bool, np.bool_), _booleans),
-    ((np.floating, np.integer), _arrays),
-    ((int,), _integers),
-    ((float,), _floats),
-    ((str,), _texts),
+_MAKERS: tuple[tuple[type | tuple[type, ...], _Maker], ...] = (
+    ((bool, np.bool_), partial(pl.Series, dtype=pl.Boolean)),
+    (int, _integers),
+    (float, _floats),
+    (str, _texts),
     ((list, tuple, np.ndarray, pl.Series), _lists),
-    ((datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, bytes), _native),
+    (decimal.Decimal, _decimals),
+    (datetime.datetime, _datetimes),
+    (datetime.date, partial(pl.Series, dtype=pl.Date)),
+    (datetime.time, partial(pl.Series, dtype=pl.Time)),
+    (datetime.timedelta, partial(pl.Series, dtype=pl.Duration("us"))),
+    (bytes, partial(pl.Series, dtype=pl.Binary)),
 )
 
 
 def _maker(kind: type) -> _Maker:
+    if issubclass(kind, np.floating | np.integer) and kind is not np.float64:
+        return partial(_scalars)  # one for each type: 0.1 as float32 must not become a float64 beside one
     return next((make for kinds, make in _MAKERS if issubclass(kind, kinds)), _spelled)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from dagfm.encoding.rows import Float32
-from dagfm.encoding.sequences import lists_of
+from dagfm.encoding.sequences import flat, lists_of
 from dagfm.encoding.values import BadValueError, Float64, numbers
 from dagfm.schema import Field
 
@@ -53,10 +53,10 @@ def vectors_of(series: pl.Series, field: Field, origin: str) -> Float64:
     rows = np.flatnonzero(sizes)
     vectors = np.full((len(sizes), field.width), np.nan)
     try:
-        flat = numbers(lists.explode(empty_as_null=False, keep_nulls=False), origin)
+        values = numbers(flat(lists), origin)
     except BadValueError as error:
         raise BadValueError(origin, int(rows[error.row // field.width]), error.problem) from None
-    vectors[rows] = flat.reshape(-1, field.width)
+    vectors[rows] = values.reshape(-1, field.width)
     return vectors
 
 

@@ -44,11 +44,16 @@ def lists_of(series: pl.Series, separator: str | None, origin: str) -> pl.Series
     return texts.str.split(separator).list.eval(pl.element().str.strip_chars())
 
 
+def flat(lists: pl.Series) -> pl.Series:
+    """The items of all lists, one a row; null and empty lists have none."""
+    return lists.filter(lists.list.len() > 0).explode()
+
+
 def items_of(series: pl.Series, field: Field, origin: str) -> Items:
     """The values of a token_seq column: empty ones dropped, then at most ``max_length`` from the end that is kept."""
     lists = lists_of(series, field.separator, origin)
     sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
-    texts = token_text(lists.explode(empty_as_null=False, keep_nulls=False))
+    texts = token_text(flat(lists))
     present = texts.is_not_null().to_numpy()
     rows = np.repeat(np.arange(len(sizes)), sizes)[present]
     lengths = np.bincount(rows, minlength=len(sizes)).astype(np.int64)

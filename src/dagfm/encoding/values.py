@@ -38,7 +38,8 @@ def token_text(series: pl.Series) -> pl.Series:
     elif kind.is_decimal():
         text = series.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
     elif isinstance(kind, pl.Datetime):
-        text = series.dt.cast_time_unit("us").cast(pl.String)
+        universal = series.dt.convert_time_zone("UTC") if kind.time_zone else series
+        text = universal.dt.cast_time_unit("us").cast(pl.String)
     elif isinstance(kind, pl.Duration):
         text = series.dt.total_microseconds().cast(pl.String)
     elif kind == pl.Binary:
