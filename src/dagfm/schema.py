@@ -50,15 +50,16 @@ class Field(BaseModel):
 
     @model_validator(mode="after")
     def _settings_fit_the_type(self) -> Self:
-        given = self.model_fields_set
-        sequence_settings = ("separator",) if self.type == "float_seq" else ()
+        # A setting at its default says nothing: a run's resolved configuration writes all of them.
+        set_here = {key for key, info in type(self).model_fields.items() if getattr(self, key) != info.default}
+        own = ("separator",) if self.type == "float_seq" else ()
         if self.type != "token_seq":
             for key in _SEQUENCE_ONLY:
-                if key in given and key not in sequence_settings:
+                if key in set_here and key not in own:
                     raise ValueError(f"field '{self.name}': '{key}' is for type token_seq, this field is {self.type}")
-        if self.type in ("float", "float_seq"):
+        if self.is_float:
             for key in _VOCABULARY_ONLY:
-                if key in given:
+                if key in set_here:
                     raise ValueError(f"field '{self.name}': '{key}' is for token and token_seq, not for {self.type}")
         if (self.type == "float_seq") != (self.size is not None):
             raise ValueError(f"field '{self.name}': type float_seq needs 'size', other types refuse it")

@@ -88,7 +88,6 @@ def test_a_finished_configuration_passes_and_takes_overrides() -> None:
     assert (changed.training.seed, changed.data, changed.fields) == (7, config.data, config.fields)
 
 
-@pytest.mark.xfail(strict=True, reason="a field refuses settings at their default where the type has no such setting")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_resolved_configuration_loads_to_itself(tmp_path: Path, preset: str) -> None:
     config = load_config(_file(tmp_path, preset=preset))

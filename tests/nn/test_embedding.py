@@ -81,7 +81,7 @@ def test_tokens_alone_take_the_short_way_to_the_same_vectors() -> None:
     torch.nn.init.normal_(embedding.weight)
     batch = layout.batch(rows)
     assert batch.owners is None
-    torch.testing.assert_close(embedding(batch), embedding.weight[[[1, 8], [3, 4]]])
+    torch.testing.assert_close(embedding(batch), embedding.weight[torch.tensor([[1, 8], [3, 4]])])
 
 
 def test_the_gradient_is_exact() -> None:

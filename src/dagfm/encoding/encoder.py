@@ -88,10 +88,9 @@ class Encoder:
             if field.name in self.vocabularies:
                 names.append(self._vocabulary_file(field.name))
                 self.vocabularies[field.name].write(directory / names[-1])
-        # Unset settings stay unwritten: a schema refuses those that do not fit a field's type, defaults included.
         value = {
             "format": FORMAT,
-            "schema": self.schema.model_dump(mode="json", exclude_unset=True),
+            "schema": self.schema.model_dump(mode="json"),
             "scales": {name: {"mean": scale.mean, "std": scale.std} for name, scale in self.scales.items()},
         }
         write_json(directory / FILE, value)

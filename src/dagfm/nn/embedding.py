@@ -30,7 +30,7 @@ class Embedding(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
-        pooled: Tensor = _PooledLookup.apply(self.weight, batch)
+        pooled: Tensor = _PooledLookup.apply(self.weight, batch)  # type: ignore[no-untyped-call]
         return pooled.view(-1, self.fields, self.size)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ HEADER = (
 def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row a model and phase: means over the seeds, with the standard deviation where there are several."""
     served = results.get("served") or {}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in results["summary"]:
         if line["phase"] == "served":
             continue

@@ -79,14 +79,17 @@ class Network:
         for layer in range(self.depth):
             state = h0 * self._aggregate(layer, state)
             total += state.sum(axis=2, dtype=np.float64) @ self.head[layer + 1]
-        return total.astype(np.float32)
+        logits: Float32 = total.astype(np.float32)
+        return logits
 
     def _aggregate(self, layer: int, state: Floats) -> Floats:
         """A_s = sum over f <= s of M_{f,s}(H_f): (B, F, D) -> (B, F, D)."""
         if self.type == "inner":
-            return np.matmul(state.transpose(2, 0, 1), self.p[layer]).transpose(1, 2, 0)
+            aggregate: Floats = np.matmul(state.transpose(2, 0, 1), self.p[layer])  # (D, B, S)
+            return aggregate.transpose(1, 2, 0)
         if self.type == "outer":
             terms = np.matmul(state.transpose(1, 0, 2), self.p[layer])  # (F, B, S)
-            return np.matmul(terms.transpose(2, 1, 0), self.q[layer]).transpose(1, 0, 2)
-        aggregate: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
+            aggregate = np.matmul(terms.transpose(2, 1, 0), self.q[layer])  # (S, B, D)
+            return aggregate.transpose(1, 0, 2)
+        aggregate = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
         return aggregate
