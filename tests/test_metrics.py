@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dagfm import metrics
 
-scored = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(float)), min_size=2, max_size=60
-).filter(lambda pairs: 0 < sum(label for label, _ in pairs) < len(pairs))
+scored = st.lists(st.tuples(st.integers(0, 1), st.integers(-4, 4).map(float)), min_size=2, max_size=60).filter(
+    lambda pairs: 0 < sum(label for label, _ in pairs) < len(pairs)
+)
 
 
 @given(scored)

@@ -1,0 +1,137 @@
+"""DAGFM, the student: fields as the nodes of a directed acyclic graph (Tian et al., WSDM 2023)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dagfm.nn.messages import MESSAGES
+from dagfm.schema import Schema
+
+_CHUNK = 1 << 19
+"""Numbers in the states of the rows that a CPU takes at once: larger ones leave the caches (2.5 times slower)."""
+
+MessageType = Literal["inner", "outer", "kernel"]
+Connect = Literal["full", "causal", "none"]
+
+_GAIN = 1.414
+"""Of the reference's xavier_normal for messages."""
+
+
+class DAGFM(nn.Module):
+    """Every order up to ``depth + 1`` of field interactions, by dynamic programming over the fields (section 3.2).
+
+    ``H0 = C E``; per layer ``A_s = Σ_{f≤s} M_{f,s}(H_f)`` and ``H_s ← H0_s ⊙ A_s``; the logit is linear in all the
+    ``Σ_d H_s``. After layer t, node s holds the order-(t+1) interactions of all non-decreasing paths that end in s.
+
+    A message ``M_{f,s}(h)`` is ``p ⊙ h`` (inner), ``<p, h> q`` (outer) or ``W h`` (kernel). Only the triangle f ≤ s is
+    used, so only that is stored: ``pairs = F(F+1)/2`` rows in the order of ``torch.triu_indices(F, F)``, that is
+    (0,0), (0,1), ..., (0,F-1), (1,1), ...
+
+    Parameters:
+        p: (depth, pairs, D), inner and outer.
+        q: (depth, pairs, D), outer.
+        w: (depth, pairs, D, D), kernel; a row maps the source's state (last axis) to the message.
+        connect_layer: C, (F, F) where connect is full; where it is causal its lower triangle, (pairs,), in the order
+            of ``torch.tril_indices(F, F)``; absent where it is none.
+        head: weight (1, F·(depth+1)), layer by layer and node by node, and bias (1,).
+    """
+
+    extra_columns = 0
+    _upper: Tensor
+    _lower: Tensor
+
+    def __init__(self, fields: int, size: int, type: MessageType, depth: int, connect: Connect) -> None:
+        super().__init__()
+        self.fields, self.size, self.depth = fields, size, depth
+        self.message, self.connect = type, connect
+        pairs = fields * (fields + 1) // 2
+        self.names = {"inner": ("p",), "outer": ("p", "q"), "kernel": ("w",)}[type]
+        shape = (depth, pairs, size, size) if type == "kernel" else (depth, pairs, size)
+        for name in self.names:
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        if connect == "none":
+            self.register_parameter("connect_layer", None)
+        else:
+            self.connect_layer = nn.Parameter(torch.empty((fields, fields) if connect == "full" else pairs))
+        self.head = nn.Linear(fields * (depth + 1), 1)
+        source, target = torch.triu_indices(fields, fields)
+        self.register_buffer("_upper", source * fields + target, persistent=False)
+        row, column = torch.tril_indices(fields, fields)
+        self.register_buffer("_lower", row * fields + column, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
+        """Draw new weights as the reference does (ours are the same): messages over the full square, then packed."""
+        for name in self.names:
+            packed: Tensor = getattr(self, name)
+            square = packed.new_empty(self.fields, self.fields, *packed.shape[2:])
+            for layer in packed.data:
+                nn.init.xavier_normal_(square, gain=_GAIN, generator=generator)
+                layer.copy_(square.flatten(0, 1)[self._upper])
+        if self.connect_layer is not None:
+            identity = torch.eye(self.fields).flatten()
+            picked = identity[self._lower.cpu()] if self.connect == "causal" else identity
+            self.connect_layer.data.copy_(picked.view(self.connect_layer.shape))
+        nn.init.xavier_normal_(self.head.weight, generator=generator)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Field embeddings (B, F, D) to logits (B,)."""
+        connect = self.connect_matrix()
+        layers = list(zip(*(self.square(name) for name in self.names), strict=True))
+        rows = max(1, _CHUNK // (self.fields * self.size)) if x.device.type == "cpu" else max(1, len(x))
+        return torch.cat([self._logits(chunk, connect, layers) for chunk in torch.split(x, rows)])
+
+    def _logits(self, x: Tensor, connect: Tensor | None, layers: list[tuple[Tensor, ...]]) -> Tensor:
+        h0 = self._initial_states(x, connect)
+        h, sums = h0, [h0.sum(1)]
+        for weights in layers:
+            h = h0 * MESSAGES[self.message](h, *weights)
+            sums.append(h.sum(1))
+        # The matrix on the right: its gradient then has the batch last, too; torch.mv would give it transposed.
+        return (self.head.weight @ torch.cat(sums)).squeeze(0) + self.head.bias
+
+    def square(self, name: str) -> Tensor:
+        """Message weights ``name`` as (depth, F, F, ...), indexed [layer, source, target], zero below the diagonal."""
+        packed: Tensor = getattr(self, name)
+        full = packed.new_zeros(self.depth, self.fields**2, *packed.shape[2:])
+        full = full.index_copy(1, self._upper, packed)
+        return full.view(self.depth, self.fields, self.fields, *packed.shape[2:])
+
+    def connect_matrix(self) -> Tensor | None:
+        """C as (F, F), zero above the diagonal where connect is causal; None where it is none."""
+        if self.connect != "causal" or self.connect_layer is None:
+            return self.connect_layer
+        full = self.connect_layer.new_zeros(self.fields**2)
+        return full.index_copy(0, self._lower, self.connect_layer).view(self.fields, self.fields)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds a row: messages and connect layer, without the head's F·(depth+1)."""
+        pairs = self.fields * (self.fields + 1) // 2
+        message = {"inner": self.size, "outer": 2 * self.size, "kernel": self.size**2}[self.message]
+        mixed = {"full": self.fields**2, "causal": pairs, "none": 0}[self.connect]
+        return self.depth * pairs * message + mixed * self.size
+
+    def _initial_states(self, x: Tensor, connect: Tensor | None) -> Tensor:
+        """``H0 = C E`` as (F, D, B), in memory (D, F, B) for inner messages, whose products run with D leading."""
+        rows = len(x)
+        if self.message == "inner":
+            states = x.permute(2, 1, 0).contiguous()
+            if connect is not None:
+                states = torch.bmm(connect.expand(self.size, -1, -1), states)
+            return states.transpose(0, 1)
+        states = x.reshape(rows, self.fields * self.size).t().contiguous()
+        if connect is not None:
+            states = connect @ states.view(self.fields, self.size * rows)
+        return states.view(self.fields, self.size, rows)
+
+
+def resolve_connect(connect: Literal["auto", "full", "causal", "none"], schema: Schema) -> Connect:
+    """What ``auto`` stands for: causal where the schema names candidate fields, so that ranking is exact, else full."""
+    if connect != "auto":
+        return connect
+    return "causal" if schema.has_candidates else "full"

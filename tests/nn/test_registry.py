@@ -1,0 +1,72 @@
+"""What every network keeps to, built from its configuration."""
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from dagfm.config.networks import NetworkConfig
+from dagfm.nn.registry import BUILDERS, build
+from dagfm.schema import Field, Schema
+
+CONFIGS = [
+    *({"network": "dagfm", "type": type, "depth": 2} for type in ("inner", "outer", "kernel")),
+    {"network": "crossnet", "depth": 2},
+    *({"network": "cin", "cin": cin} for cin in ([4], [4, 3], [4, 3, 2])),
+    {"network": "fm"},
+]
+
+
+def config_of(**settings):
+    return TypeAdapter(NetworkConfig).validate_python(settings)
+
+
+def schema_of(fields, candidates=0):
+    sides = ["context"] * (fields - candidates) + ["candidate"] * candidates
+    return Schema.of(tuple(Field(name=f"f{n}", side=side) for n, side in enumerate(sides)))
+
+
+def test_every_configured_network_has_a_builder_and_no_other_name_is_accepted():
+    assert set(BUILDERS) == {config["network"] for config in CONFIGS}
+    with pytest.raises(ValidationError, match="dagfm"):
+        config_of(network="__import__('os')")
+
+
+@pytest.mark.parametrize("settings", CONFIGS, ids=str)
+@pytest.mark.parametrize(("fields", "size"), [(1, 1), (3, 1), (1, 4), (5, 3)])
+@pytest.mark.parametrize("rows", [0, 1, 6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_any_batch_gives_one_finite_logit_a_row_and_all_gradients(settings, fields, size, rows, dtype):
+    network = build(config_of(**settings), schema_of(fields), size).to(dtype)
+    x = torch.randn(rows, fields, size + network.extra_columns, dtype=dtype, requires_grad=True)
+    logits = network(x)
+    assert logits.shape == (rows,) and logits.dtype == dtype
+    assert torch.isfinite(logits).all()
+    logits.sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert network.multiply_adds > 0
+
+
+@pytest.mark.parametrize("settings", CONFIGS, ids=str)
+@pytest.mark.parametrize("reference", [True, False])
+def test_one_seed_gives_one_set_of_weights(settings, reference):
+    def state(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return build(config_of(**settings), schema_of(4), 3, generator=generator, reference=reference).state_dict()
+
+    first, again, other = state(1), state(1), state(2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    if settings["network"] != "fm":  # nothing to draw
+        assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("settings", CONFIGS, ids=str)
+def test_the_state_holds_parameters_only(settings):
+    network = build(config_of(**settings), schema_of(4), 3)
+    assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
+
+
+def test_candidates_make_the_students_connect_layer_causal():
+    config = config_of(network="dagfm")
+    assert build(config, schema_of(4, candidates=2), 3).connect == "causal"
+    assert build(config, schema_of(4), 3).connect == "full"
