@@ -91,5 +91,5 @@ class Network:
             terms = np.matmul(state.transpose(1, 0, 2), self.p[layer])  # (F, B, S)
             aggregate = np.matmul(terms.transpose(2, 1, 0), self.q[layer])  # (S, B, D)
             return aggregate.transpose(1, 0, 2)
-        aggregate = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
-        return aggregate
+        messages: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
+        return messages
