@@ -35,6 +35,7 @@ class LabelConfig(_Section):
     """Which column says click or no click, and by which rule."""
 
     column: str
+    """Column of the click log; it must not be a field."""
     positive_from: float | None = None
     """Values from this one on are clicks; without it the column must hold 0 and 1 (or false and true)."""
     drop: tuple[float, ...] = ()
@@ -45,9 +46,11 @@ class SplitConfig(_Section):
     """How rows are divided when no validation and test files are given."""
 
     by: Literal["random"] = "random"
+    """random: a NumPy permutation of the rows that the label rule keeps."""
     ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
     """Shares of train, valid and test."""
     seed: NonNegativeInt = 2022
+    """Seeds the permutation; ``--seeds`` never changes it."""
 
     @field_validator("ratios")
     @classmethod
@@ -61,13 +64,15 @@ class DataConfig(_Section):
     """Where the rows are and what is to be predicted."""
 
     train: tuple[str, ...] = Field(min_length=1)
-    """Path, glob or list of them."""
+    """Path, glob or list of them; one path may stand without a list."""
     valid: tuple[str, ...] | None = None
+    """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
+    """Test rows, as ``train``; never used to choose anything."""
     format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
-    """Overrides what the suffix says."""
+    """Format of the files, where their suffixes do not say it."""
     tables: dict[str, str] = {}
-    """Side tables, joined to every row by the named key column."""
+    """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``."""
     label: LabelConfig
     split: SplitConfig = SplitConfig()
 
@@ -97,7 +102,9 @@ class DistillationConfig(_Section):
     """loss = alpha * BCE on labelled rows + beta * mean((teacher logit - student logit)^2) on all rows."""
 
     alpha: NonNegativeFloat = 0.0
+    """Weight of the clicks; 0 learns from the teacher alone."""
     beta: PositiveFloat = 1.0
+    """Weight of the teacher."""
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """What the student's embedding starts from, and whether it trains."""
     recombined: NonNegativeFloat = 1.0
@@ -110,18 +117,22 @@ class FinetuningConfig(_Section):
     """loss = BCE + kd_weight * mean((teacher logit - student logit)^2) on labelled rows."""
 
     kd_weight: NonNegativeFloat = 0.3
+    """Weight of the teacher; 0 finetunes on the clicks alone."""
 
 
 class PhaseConfig(_Section):
     """How one phase is optimised."""
 
     learning_rate: PositiveFloat
+    """Of Adam, at the first step."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """cosine falls to zero over all epochs."""
     epochs: PositiveInt
+    """At most this many passes over the training rows."""
     patience: PositiveInt = 3
     """Epochs without a better validation figure before the phase stops."""
     monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
+    """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
     decay: NonNegativeFloat = 0.0
     """L2 added to the gradient of the whole embedding table at every step, before Adam's moments."""
     dropout: Dropout = 0.0
@@ -132,7 +143,9 @@ class ScratchConfig(PhaseConfig):
     """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
 
     decay: tuple[NonNegativeFloat, ...] = Field(default=(3e-4, 1e-3), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
     dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.15), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
 
     @field_validator("decay", "dropout", mode="before")
     @classmethod
@@ -146,6 +159,7 @@ class TrainingConfig(_Section):
     batch_size: PositiveInt | Literal["auto"] = "auto"
     """auto: about a hundredth of the training rows, a power of two from 256 to 4096."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU where there is one."""
     threads: PositiveInt = 1
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
@@ -179,7 +193,7 @@ class Config(_Section):
     """One run, from a click log to a served student."""
 
     preset: Literal["default", "paper"] = "default"
-    """paper: the reference implementation's recipe, exactly."""
+    """Where the defaults come from; paper: the reference implementation's recipe."""
     data: DataConfig
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""

@@ -44,6 +44,7 @@ class CrossNetConfig(_Network):
 
     network: Literal["crossnet"] = "crossnet"
     depth: PositiveInt = 3
+    """Layers; the highest interaction order is depth + 1."""
 
 
 class CINConfig(_Network):
@@ -51,7 +52,7 @@ class CINConfig(_Network):
 
     network: Literal["cin"] = "cin"
     cin: tuple[PositiveInt, ...] = Field(default=(200, 200, 200), min_length=1)
-    """Feature maps a layer."""
+    """Feature maps of every layer; as many layers as numbers."""
 
 
 class FMConfig(_Network):
