@@ -94,6 +94,8 @@ class DataConfig(_Section):
 
 
 class EmbeddingConfig(_Section):
+    """The vectors that stand for the fields' values."""
+
     size: PositiveInt = 16
     """Numbers a field's vector has (D)."""
 
@@ -106,7 +108,7 @@ class DistillationConfig(_Section):
     beta: PositiveFloat = 1.0
     """Weight of the teacher."""
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
-    """What the student's embedding starts from, and whether it trains."""
+    """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
     """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
     recombined_cap: PositiveInt = 20_000_000
@@ -154,6 +156,8 @@ class ScratchConfig(PhaseConfig):
 
 
 class TrainingConfig(_Section):
+    """How everything is trained, and on what."""
+
     seed: NonNegativeInt = 2022
     """Seeds initialisation, shuffling, dropout and recombination; never the split."""
     batch_size: PositiveInt | Literal["auto"] = "auto"

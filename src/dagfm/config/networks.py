@@ -11,7 +11,7 @@ class _Network(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = None
-    """Name in tables and folders; the network's own name where there is only one."""
+    """Name in tables and folders; teacher or student where there is only one, else network and number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -30,7 +30,7 @@ class DAGFMConfig(_Network):
 
     network: Literal["dagfm"] = "dagfm"
     type: Literal["inner", "outer", "kernel"] = "inner"
-    """How a message is made: ``inner`` p ⊙ h, ``outer`` <p, h> q, ``kernel`` W h."""
+    """How a node's state h becomes a message: inner ``p ⊙ h``, outer ``<p, h> q``, kernel ``W h``."""
     depth: PositiveInt = 3
     """Layers; the highest interaction order is depth + 1."""
     connect: Literal["auto", "full", "causal", "none"] = "auto"
