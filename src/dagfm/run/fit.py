@@ -71,12 +71,14 @@ def fit(
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
     with claim(directory):
-        progress = progress or LoggedProgress()
+        watch = progress or LoggedProgress()
         home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
-        prepared = prepare(config, home, progress.line)
+        prepared = prepare(config, home, watch.line)
         describe(directory, config, prepared)
-        story = _Story(config, prepared, directory, several=seeds > 1, progress=progress, baselines=tuple(baselines))
-        with _threads(config.training.threads):
+        if config.distillation.recombined > 0 and not config.recombines:
+            watch.line("no recombined rows: the fields name no two sides (context and candidate)")
+        story = _Story(config, prepared, directory, several=seeds > 1, progress=watch, baselines=tuple(baselines))
+        with _threads(config.training.threads), _closing(watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
                 story.tell(seed)
         return Run(directory, story.end())
@@ -207,6 +209,15 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@contextmanager
+def _closing(watch: Progress) -> Iterator[None]:
+    """Take the progress bar down however the run ends, so that what is printed next is seen."""
+    try:
+        yield
+    finally:
+        watch.finish()
 
 
 @contextmanager

@@ -152,6 +152,7 @@ def _phase(
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
     facts = stage.open()
     if facts is not None:
+        shop.progress.line(f"{_title(shop, label, settings)} is done")
         return Trained(stage.directory, stage.fingerprint, network, facts["result"])
     purpose = f"{label['role']}/{label['name']}/{label['phase']}"
     model = shop.model(network, purpose)
