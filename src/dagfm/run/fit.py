@@ -23,6 +23,7 @@ from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import claim, default_directory, describe
 from dagfm.serving.bundle import write_bundle
 from dagfm.serving.scorer import Scorer, load
+from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
 from dagfm.training.progress import LoggedProgress, Progress
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
@@ -71,6 +72,7 @@ def fit(
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
     with claim(directory):
+        keep_freed_memory()
         watch = progress or LoggedProgress()
         home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
         prepared = prepare(config, home, watch.line)
