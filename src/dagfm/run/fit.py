@@ -164,7 +164,7 @@ class _Story:
         place = self._place("distillation", name, seed=shop.seed)
         if self.config.phase == "finetuning":
             source = WarmUp.find(Path(str(self.config.warm_up)), ("distillation", "finetuning"), name)
-            distilled = take_over(shop, name, network, "student", source, place)
+            distilled = take_over(shop, name, network, "student", source, place, logits)
         else:
             assert logits is not None, "without finetuning alone there is a teacher"
             distilled = distil(shop, name, network, logits, teachers, place)

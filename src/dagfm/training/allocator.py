@@ -9,7 +9,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc not to return a step's buffers to the system, which would fault every page in again: 10-25 % of a step.
+    """Tell glibc not to return a step's buffers to the system: faulting the pages in again costs 10-25 % of a step.
 
     Applies to the whole process, and does nothing where the C library is another. What stays is bounded by the step's
     own peak.

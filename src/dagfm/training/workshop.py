@@ -63,14 +63,16 @@ class Workshop:
 
     def model(self, network: NetworkConfig, purpose: str) -> CTRModel:
         """A freshly initialised model on the run's device."""
-        model = CTRModel(
-            self.config.schema_,
-            self.layout,
-            network,
-            self.config.embedding.size,
-            seed=self.seed_of(f"{purpose}/initialisation"),
-            reference=self.config.training.initialisation == "reference",
-        )
+        # Networks also draw from torch's own generator when they are made; what the caller has seeded there stays.
+        with torch.random.fork_rng(devices=[]):
+            model = CTRModel(
+                self.config.schema_,
+                self.layout,
+                network,
+                self.config.embedding.size,
+                seed=self.seed_of(f"{purpose}/initialisation"),
+                reference=self.config.training.initialisation == "reference",
+            )
         return model.to(self.device)
 
     def trained(self, trained: Trained) -> CTRModel:
