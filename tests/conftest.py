@@ -1,14 +1,13 @@
-"""What every test runs under, and the small click log that many of them train on."""
+"""What every test runs under, the small click log, and one finished run of it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+import yaml
+from clicks import Finished, Silent, click_log, small_config
 from hypothesis import settings
 
 # Before torch is imported: two threads a process stall for seconds on a busy two-core machine.
@@ -19,73 +18,16 @@ settings.register_profile("dagfm", deadline=None)
 settings.load_profile("dagfm")
 
 
-class Silent:
-    """Progress that nobody watches."""
-
-    def start(self, title: str, rows: int, done: int = 0) -> None: ...
-
-    def advance(self, rows: int) -> None: ...
-
-    def line(self, text: str) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-def click_log(rows: int = 2000, seed: int = 0) -> pl.DataFrame:
-    """Clicks that follow hidden tastes of users for items, with every type of field and holes in it."""
-    random = np.random.default_rng(seed)
-    users, items = random.integers(0, 50, rows), random.integers(0, 30, rows)
-    taste, kind = random.normal(size=(50, 2)), random.normal(size=(30, 2))
-    price = random.lognormal(size=rows)
-    logit = (taste[users] * kind[items]).sum(1) * 1.5 - 0.3 * np.log(price)
-    tags = [["a", "b", "c"][: 1 + item % 3] if item % 5 else [] for item in items]
-    return pl.DataFrame(
-        {
-            "user": [f"u{user}" for user in users],
-            "group": [["x", "y", None][user % 3] for user in users],
-            "item": items,
-            "tags": ["|".join(values) for values in tags],
-            "price": [None if index % 17 == 0 else value for index, value in enumerate(price)],
-            "position": [[value, -value] for value in random.normal(size=rows)],
-            "click": (random.random(rows) < 1 / (1 + np.exp(-logit))).astype(int),
-        }
-    )
-
-
-FIELDS: list[dict[str, Any]] = [
-    {"name": "user", "side": "context"},
-    {"name": "group", "side": "context"},
-    {"name": "item", "side": "candidate"},
-    {"name": "tags", "type": "token_seq", "separator": "|", "side": "candidate"},
-    {"name": "price", "type": "float", "side": "candidate"},
-    {"name": "position", "type": "float_seq", "size": 2, "side": "candidate"},
-]
-
-
-def small_config(train: Path, **sections: Any) -> dict[str, Any]:
-    """A configuration that trains in seconds; ``sections`` replace its own."""
-    brief = {"epochs": 2, "learning_rate": 0.01}
-    return {
-        "data": {"train": str(train), "label": "click"},
-        "fields": FIELDS,
-        "embedding": {"size": 4},
-        "teacher": {"network": "crossnet", "depth": 2},
-        "student": {"network": "dagfm", "depth": 2},
-        "training": {
-            "batch_size": 256,
-            "teacher_training": brief,
-            "distillation": brief,
-            "finetuning": brief,
-            "scratch": {**brief, "decay": 0.001, "dropout": 0.1},
-            "fm": {**brief, "decay": 0.001, "dropout": 0.1},
-        },
-        **sections,
-    }
-
-
 @pytest.fixture
 def silent() -> Silent:
     return Silent()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that ``.dagfm`` and ``runs`` of a configuration without a file end up there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +36,20 @@ def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "clicks.parquet"
     click_log().write_parquet(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run over given train, valid and test files, with both baselines."""
+    import dagfm
+
+    folder = tmp_path_factory.mktemp("finished")
+    frame = click_log(3000)
+    frame[:2000].write_parquet(folder / "train.parquet")
+    frame[2000:2500].write_parquet(folder / "valid.parquet")
+    frame[2500:].write_parquet(folder / "test.parquet")
+    config = small_config(Path("train.parquet"))
+    config["data"] |= {"valid": "valid.parquet", "test": "test.parquet"}
+    (folder / "dagfm.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    run = dagfm.fit(folder / "dagfm.yaml", folder / "run", baselines=["scratch", "fm"], progress=Silent())
+    return Finished(folder, config, run.results)

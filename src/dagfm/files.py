@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dagfm.errors import InputError
 
@@ -25,12 +29,22 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
-    except OSError as error:
+    except Exception as error:
+        if f"(os error {errno.ENOSPC})" in str(error):  # how polars tells of a full disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         # A write to an open file that fails (disk full) does not say which file; the message needs it.
-        error.filename = str(path) if error.filename in (None, str(temporary)) else error.filename
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files that killed writers left anywhere under ``directory``, which nobody writes now."""
+    for temporary in list(directory.rglob(".*.tmp")):
+        if temporary.is_file():
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -43,6 +57,15 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, durably. Raises ValueError for NaN: JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write ``array`` as ``.npy``, durably."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        array = np.ascontiguousarray(array)
+        # Not numpy.save: when the disk is full, its error does not say so.
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def read_json(path: Path) -> Any:

@@ -39,7 +39,7 @@ class Field(BaseModel):
     """token_seq: longer sequences are cut to this many values, 1 or more."""
     keep: Literal["first", "last"] = "first"
     """token_seq: which end of a longer sequence is kept."""
-    pooling: Pooling = "mean"
+    pooling: Pooling = "sum"
     """token_seq: how the embeddings of the values become one vector."""
     min_count: int = 1
     """token, token_seq: values rarer than this in the training rows share the *unknown* row; 1 or more."""

@@ -24,6 +24,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
+Decay = NonNegativeFloat | Literal["auto"]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -135,8 +136,9 @@ class PhaseConfig(_Section):
     """Epochs without a better validation figure before the phase stops."""
     monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
     """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
-    decay: NonNegativeFloat = 0.0
-    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments."""
+    decay: Decay = 0.0
+    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments; auto: 0.25 over the
+    square root of the training rows."""
     dropout: Dropout = 0.0
     """Dropout on the embedding's output."""
 
@@ -144,15 +146,15 @@ class PhaseConfig(_Section):
 class ScratchConfig(PhaseConfig):
     """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
 
-    decay: tuple[NonNegativeFloat, ...] = Field(default=(3e-4, 1e-3), min_length=1)  # type: ignore[assignment]
+    decay: tuple[Decay, ...] = Field(default=(3e-4, 1e-3, 2e-3), min_length=1)  # type: ignore[assignment]
     """As in the other phases, or a list of them to try."""
-    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.15), min_length=1)  # type: ignore[assignment]
+    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.2), min_length=1)  # type: ignore[assignment]
     """As in the other phases, or a list of them to try."""
 
     @field_validator("decay", "dropout", mode="before")
     @classmethod
     def _one_value_is_a_list_of_one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, int | float) else value
+        return [value] if isinstance(value, int | float | str) else value
 
 
 class TrainingConfig(_Section):
@@ -161,18 +163,18 @@ class TrainingConfig(_Section):
     seed: NonNegativeInt = 2022
     """Seeds initialisation, shuffling, dropout and recombination; never the split."""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """auto: about a hundredth of the training rows, a power of two from 256 to 4096."""
+    """auto: about a 150th of the training rows, a power of two from 256 to 4096."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU where there is one."""
     threads: PositiveInt = 1
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
-    teacher_training: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=14, decay=3e-4, dropout=0.15)
+    teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=14, decay="auto", dropout=0.2)
     distillation: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=8, monitor="logit_mse")
     finetuning: PhaseConfig = PhaseConfig(learning_rate=1e-3, epochs=3)
-    scratch: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
-    fm: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
 
     @model_validator(mode="before")
     @classmethod

@@ -26,7 +26,7 @@ class _Network(BaseModel):
 
 
 class DAGFMConfig(_Network):
-    """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM, section 3.2)."""
+    """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM)."""
 
     network: Literal["dagfm"] = "dagfm"
     type: Literal["inner", "outer", "kernel"] = "inner"

@@ -13,7 +13,7 @@ from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Int64, Ragged, Rows
 from dagfm.errors import InputError
-from dagfm.files import open_sealed, replacing, seal
+from dagfm.files import open_sealed, seal, write_array
 
 KIND = "prepared data"
 FORMAT = 1
@@ -74,9 +74,9 @@ def write_prepared(
             arrays |= {f"seq{index}-offsets": sequence.offsets, f"seq{index}-values": sequence.values}
         for name, array in arrays.items():
             names.append(f"{part}/{name}.npy")
-            _save(directory / names[-1], array)
+            write_array(directory / names[-1], array)
     names.append(COUNTS)
-    _save(directory / COUNTS, counts)
+    write_array(directory / COUNTS, counts)
     rows = {part: len(dataset) for part, dataset in parts.items()}
     seal(directory, KIND, FORMAT, names, {"fingerprint": fingerprint, "rows": rows})
 
@@ -105,8 +105,3 @@ def _loaded(path: Path) -> NDArray[Any]:
         return array
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: not an array ({error}); the file is damaged") from None
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)

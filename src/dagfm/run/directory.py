@@ -19,7 +19,7 @@ import dagfm
 from dagfm.config import Config
 from dagfm.data.dataset import Prepared
 from dagfm.errors import InputError
-from dagfm.files import read_json, write_bytes, write_json
+from dagfm.files import read_json, remove_leftovers, write_bytes, write_json
 from dagfm.training.warm_up import ENCODER
 
 _ENVIRONMENT = "environment.json"
@@ -43,7 +43,7 @@ def claim(directory: Path) -> Iterator[None]:
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file, expected a directory for the run")
-    held = {path.name for path in directory.iterdir()} - {_LOCK} if directory.exists() else set()
+    held = [path.name for path in directory.iterdir() if not _is_ours(path.name)] if directory.exists() else []
     if held:
         marker = directory / _ENVIRONMENT
         if not marker.is_file() or read_json(marker).get("kind") != _KIND:
@@ -58,6 +58,7 @@ def claim(directory: Path) -> Iterator[None]:
     except Timeout:
         raise InputError(f"{directory}: another process is writing this run; wait for it or choose -o") from None
     try:
+        remove_leftovers(directory)
         if not held:
             write_json(directory / _ENVIRONMENT, {"kind": _KIND, "format": 1})
         yield
@@ -86,9 +87,15 @@ def describe(directory: Path, config: Config, prepared: Prepared) -> None:
     now = {"fingerprint": prepared.fingerprint, "directory": str(prepared.directory)}
     if made_from.exists() and read_json(made_from) == now and (directory / ENCODER).is_dir():
         return
+    made_from.unlink(missing_ok=True)  # it vouches for the encoder
     shutil.rmtree(directory / ENCODER, ignore_errors=True)
     prepared.encoder.write(directory / ENCODER)
     write_json(made_from, now)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a killed process may have left this file before it could say that the directory is a run."""
+    return name == _LOCK or (name.startswith(f".{_ENVIRONMENT}.") and name.endswith(".tmp"))
 
 
 def _processor() -> str:

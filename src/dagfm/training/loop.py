@@ -19,7 +19,7 @@ from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
 from dagfm.files import write_bytes
 from dagfm.nn.model import CTRModel
-from dagfm.training.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, write_tensors
+from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from dagfm.training.losses import blended_loss
 from dagfm.training.optimizers import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
 from dagfm.training.progress import Progress
@@ -82,8 +82,9 @@ class Outcome:
 def train(model: CTRModel, task: Task, directory: Path, progress: Progress) -> Outcome:
     """Train ``model`` in place and leave the weights of its best epoch in it and in ``WEIGHTS``.
 
-    Continues from the checkpoint in ``directory`` if there is one, to the same bytes as an uninterrupted run. Raises
-    DagfmError when the loss is not finite, InputError when the checkpoint is damaged.
+    Continues from the checkpoint in ``directory`` if there is one, to the same bytes as an uninterrupted run. The last
+    checkpoint stays: until the caller has sealed the stage, a kill costs nothing. Raises DagfmError when the loss is
+    not finite, InputError when the checkpoint is damaged.
     """
     device = model.embedding.weight.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -120,7 +121,6 @@ class _Training:
         self.model.dropout = 0.0
         write_tensors(self.directory / WEIGHTS, self.best)
         self._write_history()
-        remove_checkpoint(self.directory)
         speed = self.at.rows / max(self.at.seconds, 1e-9)
         return Outcome(self.at.best_epoch, len(self.at.history), speed, self.at.seconds)
 
@@ -141,6 +141,7 @@ class _Training:
             if now - saved > CHECKPOINT_SECONDS:
                 self.at.seconds += now - started
                 self.at.loss = float(loss)
+                self._refuse_divergence(self.at.loss, "loss")
                 self._save()
                 started = saved = time.perf_counter()
         self.at.seconds += time.perf_counter() - started
@@ -161,13 +162,11 @@ class _Training:
     def _judge(self) -> None:
         """Evaluate the epoch that just ended, keep its weights if it is the best so far, write its line."""
         mean = self.at.loss / max(self.at.batch, 1)
-        if not math.isfinite(mean):
-            raise DagfmError(
-                f"{self.task.title}: the loss is {mean} in epoch {self.at.epoch}; "
-                f"lower its learning_rate (now {self.task.settings.learning_rate:g})"
-            )
+        self._refuse_divergence(mean, "loss")
         self.model.fill_untrained(self.task.counts)
         figures = self.task.evaluate(self.model)
+        # The last step may be the one that went too far: then the loss was finite and the logits are not.
+        self._refuse_divergence(figures["logloss"] or 0.0, "validation logloss")
         value = figures[self.task.settings.monitor]
         assert value is not None, "the configuration refuses a monitor that cannot be had"
         better = self.at.best is None or (
@@ -185,6 +184,13 @@ class _Training:
             f"epoch {self.at.epoch + 1}/{self.task.settings.epochs}  loss {mean:.5f}  {shown}"
             f"  {speed:,.0f} rows/s{'  best' if better else ''}"
         )
+
+    def _refuse_divergence(self, figure: float, what: str) -> None:
+        if not math.isfinite(figure):
+            raise DagfmError(
+                f"{self.task.title}: the {what} is {figure} in epoch {self.at.epoch + 1}; "
+                f"lower its learning_rate (now {self.task.settings.learning_rate:g})"
+            )
 
     def _stale(self) -> bool:
         return self.at.epoch - 1 - self.at.best_epoch >= self.task.settings.patience

@@ -10,7 +10,7 @@ from dagfm.config.models import PhaseConfig, ScratchConfig
 from dagfm.config.networks import FMConfig, NetworkConfig
 from dagfm.data.batches import Batches
 from dagfm.nn.model import CTRModel
-from dagfm.training.checkpoint import write_tensors
+from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.loop import METRICS, WEIGHTS, Task, train
 from dagfm.training.scoring import evaluate
 from dagfm.training.stage import Stage
@@ -23,7 +23,7 @@ def train_teacher(
     shop: Workshop, name: str, network: NetworkConfig, directory: Path, warm_up: WarmUp | None = None
 ) -> Trained:
     """Phase 1: embedding and teacher on the clicks, BCE."""
-    settings = shop.config.training.teacher_training
+    settings = shop.settled(shop.config.training.teacher_training)
     stage = Stage(
         directory,
         shop.inputs(
@@ -51,7 +51,7 @@ def distil(
     directory: Path,
 ) -> Trained:
     """Phase 3: the student learns the cached logits; of ``teachers`` only an embedding is read, to start from."""
-    settings, how = shop.config.training.distillation, shop.config.distillation
+    settings, how = shop.settled(shop.config.training.distillation), shop.config.distillation
     stage = Stage(
         directory,
         shop.inputs(
@@ -64,8 +64,8 @@ def distil(
 
     def start(model: CTRModel) -> None:
         if how.embedding != "own":
-            start_embedding(model, [teacher.weights for teacher in teachers], shop.prepared.counts)
-        model.embedding.weight.requires_grad_(how.embedding != "teacher_frozen")
+            weights = [teacher.weights for teacher in teachers]
+            start_embedding(model, weights, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
         shop,
@@ -90,7 +90,7 @@ def finetune(
     directory: Path,
 ) -> Trained:
     """Phase 4: student and embedding on the clicks, keeping a share of the distillation loss."""
-    settings, how = shop.config.training.finetuning, shop.config.finetuning
+    settings, how = shop.settled(shop.config.training.finetuning), shop.config.finetuning
     stage = Stage(
         directory,
         shop.inputs(
@@ -125,9 +125,9 @@ def train_baseline(
     tried: list[Trained] = []
     for decay in settings.decay:
         for dropout in settings.dropout:
-            one = PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout})
+            one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
-                directory / f"decay-{decay:g}-dropout-{dropout:g}",
+                directory / f"decay-{one.decay:.3g}-dropout-{dropout:g}",
                 shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
@@ -152,7 +152,9 @@ def _phase(
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
     facts = stage.open()
     if facts is not None:
-        return Trained(stage.directory, stage.fingerprint, network, facts["result"])
+        shop.progress.line(f"{_title(shop, label, settings)} is done")
+        remove_checkpoint(stage.directory)  # a kill just after the seal leaves it
+        return _measured(shop, stage, network, facts, logits)
     purpose = f"{label['role']}/{label['name']}/{label['phase']}"
     model = shop.model(network, purpose)
     start(model)
@@ -172,7 +174,7 @@ def _phase(
     task = Task(
         title=_title(shop, label, settings),
         settings=settings,
-        decay=settings.decay,
+        decay=float(settings.decay),
         dropout=settings.dropout,
         alpha=alpha,
         beta=beta,
@@ -190,52 +192,81 @@ def _phase(
         "decay": settings.decay,
         "dropout": settings.dropout,
     }
-    return _finish(shop, stage, model, label, how, logits, [WEIGHTS, METRICS])
+    trained = _finish(shop, stage, model, {**label, **how}, logits, [WEIGHTS, METRICS])
+    remove_checkpoint(stage.directory)
+    return trained
 
 
 def take_over(
-    shop: Workshop, name: str, network: NetworkConfig, role: str, warm_up: WarmUp, directory: Path
+    shop: Workshop,
+    name: str,
+    network: NetworkConfig,
+    role: str,
+    warm_up: WarmUp,
+    directory: Path,
+    logits: TeacherLogits | None = None,
 ) -> Trained:
     """Make an earlier run's weights a finished phase of this run: mapped by token and evaluated, not trained."""
     phase = "teacher_training" if role == "teacher" else "distillation"
     stage = Stage(directory, shop.inputs(network=network.model_dump(), made_from={"warm_up": warm_up.fingerprint}))
     facts = stage.open()
     if facts is not None:
-        return Trained(directory, stage.fingerprint, network, facts["result"])
+        return _measured(shop, stage, network, facts, logits)
     model = shop.model(network, f"{role}/{name}/{phase}")
     warm_up.load_into(model, shop.prepared.encoder)
     model.fill_untrained(shop.prepared.counts)
     write_tensors(directory / WEIGHTS, model.state_dict())
-    how = {"training_rows_per_second": None, "warm_up": str(warm_up.directory)}
-    return _finish(shop, stage, model, {"name": name, "role": role, "phase": phase}, how, None, [WEIGHTS])
+    line = {
+        "name": name,
+        "role": role,
+        "phase": phase,
+        "training_rows_per_second": None,
+        "warm_up": str(warm_up.directory),
+    }
+    return _finish(shop, stage, model, line, logits, [WEIGHTS])
+
+
+def _measured(
+    shop: Workshop, stage: Stage, network: NetworkConfig, facts: Mapping[str, Any], logits: TeacherLogits | None
+) -> Trained:
+    """A finished phase, its distance to the teacher measured again where that is another teacher by now."""
+    done = Trained(stage.directory, stage.fingerprint, network, facts["result"])
+    if facts["measured_against"] == (logits.fingerprint if logits else None):
+        return done
+    return _finish(shop, stage, shop.trained(done), done.entry, logits, list(facts["files"]))
 
 
 def _finish(
     shop: Workshop,
     stage: Stage,
     model: CTRModel,
-    label: Mapping[str, str],
-    how: Mapping[str, Any],
+    line: Mapping[str, Any],
     logits: TeacherLogits | None,
     names: list[str],
 ) -> Trained:
-    """Evaluate a model with its final weights and seal its stage with its line of results."""
+    """Evaluate a model with its final weights and seal its stage with its line of results, of which ``line`` says what
+    only training knows."""
     prepared = shop.prepared
     valid, _ = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
     test, speed = evaluate(model, prepared.test, logits.read("test") if logits else None)
     result: Entry = {
-        "name": label["name"],
-        "role": label["role"],
+        "name": line["name"],
+        "role": line["role"],
         "network": model.config.network,
-        "phase": label["phase"],
+        "phase": line["phase"],
         "seed": shop.seed,
         "parameters": model.network_parameters,
         "multiply_adds": model.network.multiply_adds,
         "scoring_rows_per_second": speed,
-        **how,
+        **line,
         "metrics": {"valid": valid, "test": test},
     }
-    facts = {"result": result, "network": model.config.model_dump(), "embedding_size": model.size}
+    facts = {
+        "result": result,
+        "network": model.config.model_dump(),
+        "embedding_size": model.size,
+        "measured_against": logits.fingerprint if logits else None,
+    }
     stage.finish(names, facts)
     return Trained(stage.directory, stage.fingerprint, model.config, result)
 
@@ -244,4 +275,4 @@ def _title(shop: Workshop, label: Mapping[str, str], settings: PhaseConfig) -> s
     """What the progress bar calls a phase."""
     if label["role"] != "baseline":
         return f"{label['phase']} of {label['name']} (seed {shop.seed})"
-    return f"baseline {label['name']}, decay {settings.decay:g}, dropout {settings.dropout:g} (seed {shop.seed})"
+    return f"baseline {label['name']}, decay {settings.decay:.3g}, dropout {settings.dropout:g} (seed {shop.seed})"

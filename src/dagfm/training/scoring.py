@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -40,7 +41,9 @@ def chunks_of(rows: Rows) -> Iterator[Rows]:
 
 
 def figures(labels: Float32, logits: Float32, teacher: Float32 | None) -> dict[str, float | None]:
-    """AUC, logloss and distance to the teacher's logits (None without a teacher)."""
+    """AUC, logloss and distance to the teacher's logits (None without a teacher); NaN where a logit is not finite."""
+    if not np.isfinite(logits).all():
+        return {"auc": math.nan, "logloss": math.nan, "logit_mse": math.nan}
     return {
         "auc": metrics.auc(labels, logits),
         "logloss": metrics.logloss(labels, logits),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, open_sealed, read_json, seal, write_json
 
 log = logging.getLogger(__name__)
@@ -34,22 +34,24 @@ class Stage:
     def open(self) -> dict[str, Any] | None:
         """Return the facts of the finished stage, or None when it has to run, now or on from its checkpoint.
 
-        A stage made from other inputs is removed, and the log says which key changed. Raises InputError when a
-        finished stage is damaged.
+        The files of a stage made from other inputs are removed, and the log says which key changed. Raises InputError
+        when a finished stage is damaged.
         """
         inputs = self._plain_inputs()
-        if (self.directory / MANIFEST).exists():
-            facts = open_sealed(self.directory, KIND, FORMAT)
-            if facts["inputs"] == inputs:
-                return facts
-            self._discard(facts["inputs"], inputs)
-        elif (self.directory / _INPUTS).exists():
-            begun = read_json(self.directory / _INPUTS)
-            if begun == inputs:
-                return None
-            self._discard(begun, inputs)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write_json(self.directory / _INPUTS, inputs)
+        try:
+            if (self.directory / MANIFEST).exists():
+                facts = open_sealed(self.directory, KIND, FORMAT)
+                if facts["inputs"] == inputs:
+                    return facts
+                self._tell_why(facts["inputs"], inputs)
+            elif (self.directory / _INPUTS).exists():
+                begun = read_json(self.directory / _INPUTS)
+                if begun == inputs:
+                    return None
+                self._tell_why(begun, inputs)
+        except InputError as error:
+            raise InputError(f"{error}; delete {self.directory} and run again to redo it") from None
+        self._begin(inputs)
         return None
 
     def finish(self, names: Iterable[str], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,10 +63,19 @@ class Stage:
     def _plain_inputs(self) -> Any:
         return json.loads(json.dumps(self.inputs))
 
-    def _discard(self, old: Any, new: Any) -> None:
+    def _tell_why(self, old: Any, new: Any) -> None:
         name = "/".join(self.directory.parts[-2:])
         log.info("%s is redone: %s", name, "; ".join(_changes(old, new)))
-        shutil.rmtree(self.directory)
+
+    def _begin(self, inputs: Any) -> None:
+        """Start with an empty directory, whenever an earlier process was killed: the manifest goes first, so that
+        nothing half-removed looks finished, and no checkpoint is left when the new inputs are written."""
+        (self.directory / MANIFEST).unlink(missing_ok=True)
+        for path in self.directory.glob("*"):
+            if path.is_file() and path.name != _INPUTS:
+                path.unlink()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_json(self.directory / _INPUTS, inputs)
 
 
 def _changes(old: Any, new: Any, key: str = "") -> list[str]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dagfm.data.batches import Pool
 from dagfm.data.recombine import recombined
-from dagfm.encoding.rows import Float32, Int32, Rows
-from dagfm.files import replacing
+from dagfm.encoding.rows import Float32, Rows
+from dagfm.files import write_array
 from dagfm.nn.model import CTRModel
 from dagfm.training.scoring import CHUNK, chunks_of, figures, score_chunks
 from dagfm.training.stage import Stage
@@ -66,8 +66,8 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
         random = np.random.default_rng(shop.seed_of("recombined rows"))
         context, candidate = random.integers(0, len(prepared.train), (2, pool_rows), dtype=np.int32)
-        _write(directory, "pool-context", context)
-        _write(directory, "pool-candidate", candidate)
+        write_array(directory / "pool-context.npy", context)
+        write_array(directory / "pool-candidate.npy", candidate)
         rows = (
             recombined(prepared.train.rows, shop.config.schema_, context[i : i + CHUNK], candidate[i : i + CHUNK])
             for i in range(0, pool_rows, CHUNK)
@@ -126,12 +126,7 @@ def _write_scores(
             yield rows
             shop.progress.advance(len(rows))
 
-    _write(directory, name, score_chunks(models, shown(), count))
-
-
-def _write(directory: Path, name: str, values: Float32 | Int32) -> None:
-    with replacing(directory / f"{name}.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+    write_array(directory / f"{name}.npy", score_chunks(models, shown(), count))
 
 
 def _array(directory: Path, name: str) -> NDArray[Any]:

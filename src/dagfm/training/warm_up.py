@@ -98,22 +98,28 @@ class WarmUp:
         raise InputError(f"warm_up: {self.directory} lies in no run: there is no '{ENCODER}' folder above it")
 
 
-def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64) -> None:
-    """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny.
+def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, frozen: bool) -> None:
+    """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
 
     ``teachers`` are weights files. A heavily decayed table leaves products of several embeddings next to nothing, and
-    with them their gradients.
+    with them their gradients. Raises InputError where a frozen embedding has no teacher's to be.
     """
     for path in teachers:
         weight = read_tensors(path)["embedding.weight"]
         if weight.shape == model.embedding.weight.shape:
             scale = _typical_size(weight, counts)
-            factor = UNIT / scale if 0 < scale < TINY else 1.0
+            factor = UNIT / scale if 0 < scale < TINY and not frozen else 1.0
             if factor != 1.0:
                 log.info("the teacher's embedding is tiny (%.2g); the student starts from it times %.3g", scale, factor)
             with torch.no_grad():
                 model.embedding.weight.copy_(weight * factor)
+            model.embedding.weight.requires_grad_(not frozen)
             return
+    if frozen:
+        raise InputError(
+            f"distillation.embedding: 'teacher_frozen', but no teacher's embedding has {model.size} numbers a field; "
+            "valid here: teacher_trainable, own"
+        )
     log.info("no teacher's embedding has %d numbers a field; the student's starts at random", model.size)
 
 
