@@ -16,7 +16,7 @@ from config_keys import PHASES, Lines, key_sections, value_text
 from dagfm.config import Config
 from dagfm.config.models import TrainingConfig
 from dagfm.config.networks import CINConfig, CrossNetConfig, DAGFMConfig, FMConfig
-from dagfm.config.presets import PRESETS
+from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
 from dagfm.nn.registry import build
 from dagfm.schema import Field, Schema
 
@@ -57,6 +57,10 @@ def preset_paper() -> Lines:
     yield "|---|---|---|"
     for path, value in _flat(plain):
         yield f"| `{path}` | {value_text(_default_at(path))} | {value_text(value)} |"
+    for kind, settings in FIELD_DEFAULTS["paper"].items():
+        for key, value in settings.items():
+            default = value_text(Field.model_fields[key].default)
+            yield f"| `fields.{key}` of a {kind} | {default} | {value_text(value)} |"
     yield ""
     yield "and, for every phase and baseline:"
     yield ""

@@ -13,8 +13,6 @@ import polars as pl
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))  # the pages' own scripts
-
 Shell = Callable[[str], None]
 
 CONFIG = {
