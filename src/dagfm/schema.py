@@ -30,23 +30,23 @@ class Field(BaseModel):
     name: Annotated[str, StringConstraints(min_length=1)]
     """Column in the data."""
     type: FieldType = "token"
-    """token (one category), token_seq (several), float (a number), float_seq (``size`` numbers)."""
+    """token (one category), token_seq (several), float (a number), float_seq (``size`` numbers, always as many)."""
     side: Side | None = None
     """context (known once per request: user, device, time) or candidate (one value per item to rank)."""
     separator: str | None = None
     """token_seq, float_seq: what separates the values of a text cell; list columns need none."""
     max_length: int | None = None
-    """token_seq: longer sequences are cut to this many values."""
+    """token_seq: longer sequences are cut to this many values, 1 or more."""
     keep: Literal["first", "last"] = "first"
     """token_seq: which end of a longer sequence is kept."""
-    pooling: Pooling = "mean"
+    pooling: Pooling = "sum"
     """token_seq: how the embeddings of the values become one vector."""
     min_count: int = 1
-    """Rarer values share the *unknown* row."""
+    """token, token_seq: values rarer than this in the training rows share the *unknown* row; 1 or more."""
     max_size: int | None = None
-    """Keep at most this many values, the most frequent ones."""
+    """token, token_seq: keep at most this many values, the most frequent ones; 1 or more."""
     size: int | None = None
-    """float_seq: how many numbers a cell holds."""
+    """float_seq, which needs it: how many numbers a cell holds, 1 or more."""
 
     @model_validator(mode="after")
     def _settings_fit_the_type(self) -> Self:

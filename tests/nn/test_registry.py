@@ -66,6 +66,15 @@ def test_the_state_holds_parameters_only(settings):
     assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
 
 
+@pytest.mark.parametrize("settings", CONFIGS, ids=str)
+def test_everything_is_made_on_the_inputs_device(settings):
+    """The meta device refuses to work with a CPU tensor, as a GPU does."""
+    network = build(config_of(**settings), schema_of(4, candidates=1), 3).to("meta")
+    logits = network(torch.empty(5, 4, 3 + network.extra_columns, device="meta"))
+    logits.sum().backward()
+    assert logits.shape == (5,) and logits.device.type == "meta"
+
+
 def test_candidates_make_the_students_connect_layer_causal():
     config = config_of(network="dagfm")
     assert build(config, schema_of(4, candidates=2), 3).connect == "causal"

@@ -46,7 +46,8 @@ def predict(
         raise InputError("--keep probability: that is the name of the column with the scores; rename the input column")
     scorer = load(bundle)
     frame = read_rows(scorer, rows, format, parse_tables(table), kept)
-    scored = frame.select(kept).with_columns(pl.Series("probability", scorer.predict(frame, origin=rows)))
+    scored = frame.with_columns(pl.Series("probability", scorer.predict(frame, origin=rows)))
+    scored = scored.select([*kept, "probability"])
     if output is None:
         buffer = io.BytesIO()
         scored.write_csv(buffer)

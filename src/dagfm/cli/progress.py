@@ -47,6 +47,7 @@ class BarProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            self._title = ""
 
 
 def progress_for_stderr() -> Watcher:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from dagfm.config.models import Config
-from dagfm.config.presets import PRESETS
+from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
 from dagfm.errors import InputError, listed, suggestion
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,11 @@ def load_config(source: str | Path | Mapping[str, Any] | Config, overrides: Iter
         )
     for key in _overridden(PRESETS[preset], written):
         log.info("%s overrides preset '%s'", key, preset)
+    merged = _merged(PRESETS[preset], written)
+    if isinstance(merged.get("fields"), list | tuple):
+        merged["fields"] = [_field(field, FIELD_DEFAULTS[preset]) for field in merged["fields"]]
     try:
-        return Config.model_validate(_merged(PRESETS[preset], written))
+        return Config.model_validate(merged)
     except ValidationError as error:
         raise InputError(_explained(error, origin)) from None
 
@@ -88,6 +91,13 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def _field(field: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A field with its preset's settings where it does not name them."""
+    if not isinstance(field, Mapping):
+        return field
+    return {**defaults.get(str(field.get("type", "token")), {}), **field}
 
 
 def _overridden(preset: Mapping[str, Any], written: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -24,6 +24,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
+Decay = NonNegativeFloat | Literal["auto"]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -35,6 +36,7 @@ class LabelConfig(_Section):
     """Which column says click or no click, and by which rule."""
 
     column: str
+    """Column of the click log; it must not be a field."""
     positive_from: float | None = None
     """Values from this one on are clicks; without it the column must hold 0 and 1 (or false and true)."""
     drop: tuple[float, ...] = ()
@@ -45,9 +47,11 @@ class SplitConfig(_Section):
     """How rows are divided when no validation and test files are given."""
 
     by: Literal["random"] = "random"
+    """random: a NumPy permutation of the rows that the label rule keeps."""
     ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
     """Shares of train, valid and test."""
     seed: NonNegativeInt = 2022
+    """Seeds the permutation; ``--seeds`` never changes it."""
 
     @field_validator("ratios")
     @classmethod
@@ -61,13 +65,15 @@ class DataConfig(_Section):
     """Where the rows are and what is to be predicted."""
 
     train: tuple[str, ...] = Field(min_length=1)
-    """Path, glob or list of them."""
+    """Path, glob or list of them; one path may stand without a list."""
     valid: tuple[str, ...] | None = None
+    """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
+    """Test rows, as ``train``; never used to choose anything."""
     format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
-    """Overrides what the suffix says."""
+    """Format of the files, where their suffixes do not say it."""
     tables: dict[str, str] = {}
-    """Side tables, joined to every row by the named key column."""
+    """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``."""
     label: LabelConfig
     split: SplitConfig = SplitConfig()
 
@@ -89,6 +95,8 @@ class DataConfig(_Section):
 
 
 class EmbeddingConfig(_Section):
+    """The vectors that stand for the fields' values."""
+
     size: PositiveInt = 16
     """Numbers a field's vector has (D)."""
 
@@ -97,9 +105,11 @@ class DistillationConfig(_Section):
     """loss = alpha * BCE on labelled rows + beta * mean((teacher logit - student logit)^2) on all rows."""
 
     alpha: NonNegativeFloat = 0.0
+    """Weight of the clicks; 0 learns from the teacher alone."""
     beta: PositiveFloat = 1.0
+    """Weight of the teacher."""
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
-    """What the student's embedding starts from, and whether it trains."""
+    """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
     """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
     recombined_cap: PositiveInt = 20_000_000
@@ -110,20 +120,25 @@ class FinetuningConfig(_Section):
     """loss = BCE + kd_weight * mean((teacher logit - student logit)^2) on labelled rows."""
 
     kd_weight: NonNegativeFloat = 0.3
+    """Weight of the teacher; 0 finetunes on the clicks alone."""
 
 
 class PhaseConfig(_Section):
     """How one phase is optimised."""
 
     learning_rate: PositiveFloat
+    """Of Adam, at the first step."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """cosine falls to zero over all epochs."""
     epochs: PositiveInt
+    """At most this many passes over the training rows."""
     patience: PositiveInt = 3
     """Epochs without a better validation figure before the phase stops."""
     monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
-    decay: NonNegativeFloat = 0.0
-    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments."""
+    """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
+    decay: Decay = 0.0
+    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments; auto: 0.25 over the
+    square root of the training rows."""
     dropout: Dropout = 0.0
     """Dropout on the embedding's output."""
 
@@ -131,30 +146,35 @@ class PhaseConfig(_Section):
 class ScratchConfig(PhaseConfig):
     """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
 
-    decay: tuple[NonNegativeFloat, ...] = Field(default=(3e-4, 1e-3), min_length=1)  # type: ignore[assignment]
-    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.15), min_length=1)  # type: ignore[assignment]
+    decay: tuple[Decay, ...] = Field(default=(3e-4, 1e-3, 2e-3), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
+    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.2), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
 
     @field_validator("decay", "dropout", mode="before")
     @classmethod
     def _one_value_is_a_list_of_one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, int | float) else value
+        return [value] if isinstance(value, int | float | str) else value
 
 
 class TrainingConfig(_Section):
+    """How everything is trained, and on what."""
+
     seed: NonNegativeInt = 2022
     """Seeds initialisation, shuffling, dropout and recombination; never the split."""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """auto: about a hundredth of the training rows, a power of two from 256 to 4096."""
+    """auto: about a 150th of the training rows, a power of two from 256 to 4096."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU where there is one."""
     threads: PositiveInt = 1
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
-    teacher_training: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=14, decay=3e-4, dropout=0.15)
+    teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=14, decay="auto", dropout=0.2)
     distillation: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=8, monitor="logit_mse")
     finetuning: PhaseConfig = PhaseConfig(learning_rate=1e-3, epochs=3)
-    scratch: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
-    fm: ScratchConfig = ScratchConfig(learning_rate=5e-3, epochs=12)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
 
     @model_validator(mode="before")
     @classmethod
@@ -179,7 +199,7 @@ class Config(_Section):
     """One run, from a click log to a served student."""
 
     preset: Literal["default", "paper"] = "default"
-    """paper: the reference implementation's recipe, exactly."""
+    """Where the defaults come from; paper: the reference implementation's recipe."""
     data: DataConfig
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""

@@ -11,7 +11,7 @@ class _Network(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = None
-    """Name in tables and folders; the network's own name where there is only one."""
+    """Name in tables and folders; teacher or student where there is only one, else network and number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -26,11 +26,11 @@ class _Network(BaseModel):
 
 
 class DAGFMConfig(_Network):
-    """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM, section 3.2)."""
+    """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM)."""
 
     network: Literal["dagfm"] = "dagfm"
     type: Literal["inner", "outer", "kernel"] = "inner"
-    """How a message is made: ``inner`` p ⊙ h, ``outer`` <p, h> q, ``kernel`` W h."""
+    """How a node's state h becomes a message: inner ``p ⊙ h``, outer ``<p, h> q``, kernel ``W h``."""
     depth: PositiveInt = 3
     """Layers; the highest interaction order is depth + 1."""
     connect: Literal["auto", "full", "causal", "none"] = "auto"
@@ -44,6 +44,7 @@ class CrossNetConfig(_Network):
 
     network: Literal["crossnet"] = "crossnet"
     depth: PositiveInt = 3
+    """Layers; the highest interaction order is depth + 1."""
 
 
 class CINConfig(_Network):
@@ -51,7 +52,7 @@ class CINConfig(_Network):
 
     network: Literal["cin"] = "cin"
     cin: tuple[PositiveInt, ...] = Field(default=(200, 200, 200), min_length=1)
-    """Feature maps a layer."""
+    """Feature maps of every layer; as many layers as numbers."""
 
 
 class FMConfig(_Network):

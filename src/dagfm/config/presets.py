@@ -14,6 +14,12 @@ _REFERENCE_PHASE: dict[str, Any] = {
     "dropout": 0.0,
 }
 
+FIELD_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "default": {},
+    "paper": {"token_seq": {"pooling": "mean"}},
+}
+"""By preset and field type: settings of fields that do not name them."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # RecBole 1.2.1, properties/model/KD_DAGFM.yaml and properties/overall.yaml; beta = 0.9 * 1024 there too.

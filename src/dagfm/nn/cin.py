@@ -86,9 +86,8 @@ class CIN(nn.Module):
         if len(layers) == 1:
             return _Polynomials(None, _packed(u.unsqueeze(0), u.new_zeros(1)), rest)
 
-        u = torch.cat(
-            [u, heads[-2].unsqueeze(1)], 1
-        )  # (H_{L-1}, F + 1): Σ_k≥L-1 of the logit is x_{L-1} · (u @ with_one)
+        # u (H_{L-1}, F + 1): of the logit, layers L-1 and L are x_{L-1} · (u @ with_one) and the constant.
+        u = torch.cat([u, heads[-2].unsqueeze(1)], 1)
         c = torch.einsum("hmf,hg->mfg", layers[-2].weight.view(len(u), -1, fields), u)
         rest = rest + layers[-2].bias @ u
         if len(layers) == 2:

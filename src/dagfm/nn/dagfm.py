@@ -21,7 +21,7 @@ _GAIN = 1.414
 
 
 class DAGFM(nn.Module):
-    """Every order up to ``depth + 1`` of field interactions, by dynamic programming over the fields (section 3.2).
+    """Every order up to ``depth + 1`` of field interactions, by dynamic programming over the fields (KD-DAGFM).
 
     ``H0 = C E``; per layer ``A_s = Σ_{f≤s} M_{f,s}(H_f)`` and ``H_s ← H0_s ⊙ A_s``; the logit is linear in all the
     ``Σ_d H_s``. After layer t, node s holds the order-(t+1) interactions of all non-decreasing paths that end in s.
@@ -72,9 +72,8 @@ class DAGFM(nn.Module):
                 nn.init.xavier_normal_(square, gain=_GAIN, generator=generator)
                 layer.copy_(square.flatten(0, 1)[self._upper])
         if self.connect_layer is not None:
-            identity = torch.eye(self.fields).flatten()
-            picked = identity[self._lower.cpu()] if self.connect == "causal" else identity
-            self.connect_layer.data.copy_(picked.view(self.connect_layer.shape))
+            identity = torch.eye(self.fields, device=self._lower.device)
+            self.connect_layer.data.copy_(identity.flatten()[self._lower] if self.connect == "causal" else identity)
         nn.init.xavier_normal_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
 

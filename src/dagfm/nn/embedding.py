@@ -14,6 +14,8 @@ from dagfm.encoding.rows import Int64
 from dagfm.nn.batch import Batch, Layout
 from dagfm.schema import Schema
 
+INITIAL_STD = 0.1
+
 
 class Embedding(nn.Module):
     """Table rows of all fields, (rows, D); field ``s`` owns the rows from ``layout.offsets[s]`` on.
@@ -35,12 +37,12 @@ class Embedding(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, schema: Schema, layout: Layout, generator: torch.Generator, reference: bool) -> None:
-        """Draw the table: N(0, 1/D) by default.
+        """Draw the table: N(0, 0.1) by default; far larger or smaller starts cost AUC on MovieLens.
 
         ``reference`` draws xavier_normal as the reference does: all token fields as one table, each token_seq and all
         float vectors as tables of their own.
         """
-        self.weight.normal_(0.0, 1.0 / math.sqrt(self.size), generator=generator)
+        self.weight.normal_(0.0, INITIAL_STD, generator=generator)
         if not reference:
             return
         rows = np.diff(layout.offsets)

@@ -1,5 +1,8 @@
 """What DAGFM's nodes send along the edges: ``A_s = Σ_{f≤s} M_{f,s}(H_f)`` for all nodes s at once.
 
+The three are those of KD-DAGFM (Tian et al., WSDM 2023): kernel is the general one, outer its rank one, inner its
+diagonal.
+
 States and results are (F, D, B): the batch last, so that products run over long contiguous rows (2-3 times faster on a
 CPU than the same sums over (B, F, D)). Weights are square, (F, F, ...) indexed [source, target], zero where the source
 comes after the target. The sum over sources ≤ s then is a sum over all sources; where skipping the zeros pays (outer,
@@ -13,13 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _BLOCK = 13
 """Targets a block: 39 fields (Criteo) make three; smaller blocks skip more zeros and lose more to small products."""
 
 
 def inner(h: Tensor, p: Tensor) -> Tensor:
-    """``p ⊙ h``: for each of the D columns, an F × F matrix times the states (KD-DAGFM, equation 5).
+    """``p ⊙ h``: for each of the D columns, an F × F matrix times the states.
 
     Takes p (F, F, D). The product runs with D leading, so the result's memory order is (D, F, B).
     """
@@ -27,7 +31,7 @@ def inner(h: Tensor, p: Tensor) -> Tensor:
 
 
 def kernel(h: Tensor, w: Tensor) -> Tensor:
-    """``W h``: a (D, D) matrix an edge (KD-DAGFM, equation 4); takes w (F, F, D, D), its last axis on the source."""
+    """``W h``: a (D, D) matrix an edge; takes w (F, F, D, D), its last axis on the source."""
     fields, size, rows = h.shape
     matrix = w.permute(1, 2, 0, 3).reshape(fields * size, fields * size)
     flat = h.reshape(fields * size, rows)
@@ -36,7 +40,7 @@ def kernel(h: Tensor, w: Tensor) -> Tensor:
 
 
 def outer(h: Tensor, p: Tensor, q: Tensor) -> Tensor:
-    """``<p, h> q``: a number an edge, then a vector (KD-DAGFM, equation 6); takes p and q (F, F, D)."""
+    """``<p, h> q``: a number an edge, then a vector; takes p and q (F, F, D)."""
     result: Tensor = _Outer.apply(h, p, q)  # type: ignore[no-untyped-call]
     return result
 
@@ -57,6 +61,7 @@ class _Outer(torch.autograd.Function):
         return aggregate
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         h, p, q, *numbers = ctx.saved_tensors
         grad_p, grad_q = torch.zeros_like(p), torch.zeros_like(q)

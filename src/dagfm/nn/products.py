@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def products(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -32,6 +33,7 @@ class _Products(torch.autograd.Function):
         return weight @ _form(x, y, symmetric)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         weight, x, y = ctx.saved_tensors
         grad_weight = grad @ _form(x, y, ctx.symmetric).t()

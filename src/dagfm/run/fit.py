@@ -23,6 +23,7 @@ from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import claim, default_directory, describe
 from dagfm.serving.bundle import write_bundle
 from dagfm.serving.scorer import Scorer, load
+from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
 from dagfm.training.progress import LoggedProgress, Progress
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
@@ -71,12 +72,15 @@ def fit(
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
     with claim(directory):
-        progress = progress or LoggedProgress()
+        keep_freed_memory()
+        watch = progress or LoggedProgress()
         home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
-        prepared = prepare(config, home, progress.line)
+        prepared = prepare(config, home, watch.line)
         describe(directory, config, prepared)
-        story = _Story(config, prepared, directory, several=seeds > 1, progress=progress, baselines=tuple(baselines))
-        with _threads(config.training.threads):
+        if config.distillation.recombined > 0 and not config.recombines:
+            watch.line("no recombined rows: the fields name no two sides (context and candidate)")
+        story = _Story(config, prepared, directory, several=seeds > 1, progress=watch, baselines=tuple(baselines))
+        with _threads(config.training.threads), _closing(watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
                 story.tell(seed)
         return Run(directory, story.end())
@@ -207,6 +211,15 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@contextmanager
+def _closing(watch: Progress) -> Iterator[None]:
+    """Take the progress bar down however the run ends, so that what is printed next is seen."""
+    try:
+        yield
+    finally:
+        watch.finish()
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def embed(table: Floats, schema: Schema, offsets: Int64, rows: Rows) -> Floats:
 
 
 class Network:
-    """A DAGFM ready to score: the packed triangle unpacked once into batched matrices (KD-DAGFM, section 3.2)."""
+    """A DAGFM ready to score: the packed triangle unpacked once into batched matrices (KD-DAGFM)."""
 
     def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> None:
         """``arrays`` are the network's parameters under their own names, without a prefix."""

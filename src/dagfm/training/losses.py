@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def blended_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, alpha: float, beta: float) -> Tensor:
-    """Return ``alpha * BCE + beta * mean((teacher - logits)^2)``, a scalar (KD-DAGFM, equations 10 to 12).
+    """Return ``alpha * BCE + beta * mean((teacher - logits)^2)``, a scalar (KD-DAGFM).
 
     ``logits`` (B + R,): of B labelled rows, then R recombined ones; ``labels`` (B,); ``teacher`` (B + R,) logits.
     BCE is the mean over the labelled rows, the squared distance the mean over all. Raises ValueError when ``beta`` is

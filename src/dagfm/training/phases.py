@@ -23,7 +23,7 @@ def train_teacher(
     shop: Workshop, name: str, network: NetworkConfig, directory: Path, warm_up: WarmUp | None = None
 ) -> Trained:
     """Phase 1: embedding and teacher on the clicks, BCE."""
-    settings = shop.config.training.teacher_training
+    settings = shop.settled(shop.config.training.teacher_training)
     stage = Stage(
         directory,
         shop.inputs(
@@ -51,7 +51,7 @@ def distil(
     directory: Path,
 ) -> Trained:
     """Phase 3: the student learns the cached logits; of ``teachers`` only an embedding is read, to start from."""
-    settings, how = shop.config.training.distillation, shop.config.distillation
+    settings, how = shop.settled(shop.config.training.distillation), shop.config.distillation
     stage = Stage(
         directory,
         shop.inputs(
@@ -90,7 +90,7 @@ def finetune(
     directory: Path,
 ) -> Trained:
     """Phase 4: student and embedding on the clicks, keeping a share of the distillation loss."""
-    settings, how = shop.config.training.finetuning, shop.config.finetuning
+    settings, how = shop.settled(shop.config.training.finetuning), shop.config.finetuning
     stage = Stage(
         directory,
         shop.inputs(
@@ -125,9 +125,9 @@ def train_baseline(
     tried: list[Trained] = []
     for decay in settings.decay:
         for dropout in settings.dropout:
-            one = PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout})
+            one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
-                directory / f"decay-{decay:g}-dropout-{dropout:g}",
+                directory / f"decay-{one.decay:.3g}-dropout-{dropout:g}",
                 shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
@@ -152,6 +152,7 @@ def _phase(
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
     facts = stage.open()
     if facts is not None:
+        shop.progress.line(f"{_title(shop, label, settings)} is done")
         remove_checkpoint(stage.directory)  # a kill just after the seal leaves it
         return _measured(shop, stage, network, facts, logits)
     purpose = f"{label['role']}/{label['name']}/{label['phase']}"
@@ -173,7 +174,7 @@ def _phase(
     task = Task(
         title=_title(shop, label, settings),
         settings=settings,
-        decay=settings.decay,
+        decay=float(settings.decay),
         dropout=settings.dropout,
         alpha=alpha,
         beta=beta,
@@ -274,4 +275,4 @@ def _title(shop: Workshop, label: Mapping[str, str], settings: PhaseConfig) -> s
     """What the progress bar calls a phase."""
     if label["role"] != "baseline":
         return f"{label['phase']} of {label['name']} (seed {shop.seed})"
-    return f"baseline {label['name']}, decay {settings.decay:g}, dropout {settings.dropout:g} (seed {shop.seed})"
+    return f"baseline {label['name']}, decay {settings.decay:.3g}, dropout {settings.dropout:g} (seed {shop.seed})"

@@ -48,7 +48,7 @@ class LoggedProgress:
             log.info("%s: %.0f %%, %s rows/s, at most %.0f s left", self._title, 100 * share, f"{speed:,.0f}", left)
 
     def line(self, text: str) -> None:
-        log.info("%s: %s", self._title, text)
+        log.info("%s", f"{self._title}: {text}" if self._title else text)
 
     def finish(self) -> None:
-        """Nothing to take down."""
+        self._title = ""

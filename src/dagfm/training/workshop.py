@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from dagfm.config import Config
+from dagfm.config.models import PhaseConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.data.dataset import Prepared
 from dagfm.nn.batch import Layout
@@ -40,10 +42,20 @@ class Workshop:
 
     @property
     def batch_size(self) -> int:
-        """The configured batch size, or the power of two nearest to a hundredth of the training rows, 256 to 4096."""
+        """The configured batch size, or the power of two nearest to a 150th of the training rows, 256 to 4096."""
         if self.config.training.batch_size != "auto":
             return self.config.training.batch_size
-        return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 100)), 8, 12))
+        return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 150)), 8, 12))
+
+    def settled(self, settings: PhaseConfig) -> PhaseConfig:
+        """``settings`` with ``decay: auto`` replaced by its number.
+
+        Decay is a prior that the rows outvote: the best one fell from 1e-3 at 80,000 training rows (MovieLens 100k) to
+        3e-4 at 591,000 (MovieLens 1M).
+        """
+        if settings.decay != "auto":
+            return settings
+        return settings.model_copy(update={"decay": 0.25 / math.sqrt(len(self.prepared.train))})
 
     def seed_of(self, purpose: str) -> int:
         """A seed of its own for each purpose, so that adding a model changes no other."""

@@ -1,0 +1,107 @@
+"""The folder in which the documentation's examples run: a click log, its configuration and a finished run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+Shell = Callable[[str], None]
+
+CONFIG = {
+    "data": {"train": "clicks.parquet", "label": "click"},
+    "fields": [
+        {"name": "user_id", "side": "context"},
+        {"name": "device", "side": "context"},
+        {"name": "item_id", "side": "candidate"},
+        {"name": "genres", "type": "token_seq", "separator": "|", "side": "candidate"},
+        {"name": "price", "type": "float", "side": "candidate"},
+    ],
+    "embedding": {"size": 4},
+    "training": {
+        "batch_size": 256,
+        **{name: {"epochs": 1} for name in ("teacher_training", "distillation", "finetuning")},
+        "scratch": {"epochs": 1, "decay": 0.001, "dropout": 0.1},
+    },
+}
+
+
+def clicks(rows: int, seed: int) -> pl.DataFrame:
+    """A click log with every kind of value that the pages speak of."""
+    random = np.random.default_rng(seed)
+    items = random.integers(0, 30, rows)
+    price = random.lognormal(size=rows).round(2)
+    return pl.DataFrame(
+        {
+            "user_id": random.integers(1, 60, rows),
+            "device": random.choice(["phone", "desktop", "tablet"], rows),
+            "item_id": items,
+            "genres": ["|".join(["Drama", "Comedy", "War"][: 1 + item % 3]) for item in items],
+            "price": [None if index % 17 == 0 else value for index, value in enumerate(price)],
+            "click": (random.random(rows) < 0.2 + 0.4 * (items % 2)).astype(int),
+        }
+    )
+
+
+def atomic(frame: pl.DataFrame, path: Path, *headers: str) -> None:
+    """Some columns of a table as a RecBole atomic file."""
+    named = {header.partition(":")[0]: header for header in headers}
+    path.write_text(frame.select(list(named)).unique(maintain_order=True).rename(named).write_csv(separator="\t"))
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder called demo, so that ``dagfm fit dagfm.yaml`` leaves its run in ``runs/demo``."""
+    folder = tmp_path_factory.mktemp("docs") / "demo"
+    (folder / "ml-100k").mkdir(parents=True)
+    log = clicks(1500, seed=0)
+    log.write_parquet(folder / "clicks.parquet")
+    clicks(300, seed=1).write_parquet(folder / "test.parquet")
+    clicks(20, seed=2).drop("click").write_csv(folder / "tomorrow.csv")
+    (folder / "dagfm.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    ages = pl.DataFrame({"user_id": range(1, 61), "age": [20 + user % 50 for user in range(60)]})
+    ages.write_csv(folder / "users.csv")
+    rated = log.with_columns(rating=1 + (pl.col("item_id") + pl.col("user_id")) % 5)
+    atomic(rated, folder / "ml-100k" / "ml-100k.inter", "user_id:token", "item_id:token", "rating:float")
+    atomic(ages, folder / "ml-100k" / "ml-100k.user", "user_id:token", "age:token")
+    kinds = log.with_columns(pl.col("genres").str.replace_all("|", " ", literal=True).alias("class"))
+    atomic(kinds, folder / "ml-100k" / "ml-100k.item", "item_id:token", "class:token_seq")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shell(workplace: Path) -> Shell:
+    """Runs a script in the folder, with a ``dagfm`` on the PATH that is the code under test."""
+    programs = workplace.parent / "bin"
+    programs.mkdir()
+    (programs / "dagfm").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dagfm "$@"\n')
+    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+
+    def run(script: str) -> None:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=workplace,
+            env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\nleft with {done.returncode}:\n{done.stdout}{done.stderr}"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_directory(workplace: Path, shell: Shell) -> Path:
+    """The finished run that the pages call ``runs/demo``."""
+    shell("dagfm fit dagfm.yaml")
+    return workplace / "runs" / "demo"

@@ -1,0 +1,55 @@
+"""The formulas of docs/networks.md count what the networks have and do."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagfm.config.networks import CINConfig, CrossNetConfig, DAGFMConfig, FMConfig
+from dagfm.nn.registry import build
+from dagfm.schema import Field, Schema
+
+PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
+SIZES = [{"F": 1, "D": 1, "L": 1, "H": 3, "P": 1}, {"F": 5, "D": 4, "L": 3, "H": 6, "P": 15}]
+
+
+def formulas() -> dict[str, tuple[str, str]]:
+    """Parameters and multiply-adds by the first cell of their row."""
+    table = PAGE.read_text().partition("## The table")[2].partition("<!-- begin")[0]
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines() if line.startswith("| ")]
+    return {re.findall(r"`(.+?)`", row[0])[0]: (row[2], row[3]) for row in rows if len(row) >= 4}
+
+
+def value(cell: str, sizes: dict[str, int]) -> int:
+    code = re.findall(r"`(.+?)`", cell)[-1].replace("·", "*").replace("²", "**2")
+    return int(eval(code, {"__builtins__": {}}, dict(sizes)))
+
+
+def counted(config: Any, sizes: dict[str, int]) -> tuple[int, int]:
+    schema = Schema(fields=tuple(Field(name=str(index)) for index in range(sizes["F"])))
+    network = build(config, schema, sizes["D"])
+    return sum(weight.numel() for weight in network.parameters()), network.multiply_adds
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_teachers(sizes: dict[str, int]) -> None:
+    table = formulas()
+    teachers = [CrossNetConfig(depth=sizes["L"]), CINConfig(cin=(sizes["H"],) * sizes["L"]), FMConfig()]
+    for config in teachers:
+        told = tuple(value(cell, sizes) for cell in table[config.network])
+        assert told == counted(config, sizes), config.network
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_student_is_the_sum_of_its_parts(sizes: dict[str, int]) -> None:
+    table = formulas()
+    head = value(table["dagfm"][0], sizes)
+    for type, connect in product(("inner", "outer", "kernel"), ("none", "causal", "full")):
+        parts = zip(table[f"type: {type}"], table[f"connect: {connect}"], strict=True)
+        parameters, multiply_adds = (sum(value(cell, sizes) for cell in cells) for cells in parts)
+        config = DAGFMConfig(type=type, connect=connect, depth=sizes["L"])
+        assert (parameters + head, multiply_adds) == counted(config, sizes), (type, connect)
