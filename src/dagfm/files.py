@@ -115,6 +115,8 @@ def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("kind") != kind:
         found = manifest.get("kind") if isinstance(manifest, dict) else None
         raise InputError(f"{directory}: expected a {kind}, found {found or 'something else'}")
+    if not isinstance(manifest.get("files"), dict):
+        raise InputError(f"{path}: lists no files; the {kind} is damaged")
     if not isinstance(manifest.get("format"), int) or manifest["format"] > version:
         raise InputError(
             f"{directory}: {kind} format {manifest.get('format')}, but this dagfm reads up to {version}; upgrade dagfm"

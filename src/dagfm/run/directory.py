@@ -20,7 +20,7 @@ from dagfm.config import Config
 from dagfm.data.dataset import Prepared
 from dagfm.errors import InputError
 from dagfm.files import read_json, remove_leftovers, write_bytes, write_json
-from dagfm.training.warm_up import ENCODER
+from dagfm.training.warm_up import ENCODER, PREPARED
 
 _ENVIRONMENT = "environment.json"
 _KIND = "dagfm run"
@@ -83,7 +83,7 @@ def describe(directory: Path, config: Config, prepared: Prepared) -> None:
         "threads": config.training.threads,
     }
     write_json(directory / _ENVIRONMENT, environment)
-    made_from = directory / "prepared.json"
+    made_from = directory / PREPARED
     now = {"fingerprint": prepared.fingerprint, "directory": str(prepared.directory)}
     if made_from.exists() and read_json(made_from) == now and (directory / ENCODER).is_dir():
         return

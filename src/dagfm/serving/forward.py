@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagfm.encoding.rows import Float32, Int64, Rows
+from dagfm.errors import InputError
 from dagfm.schema import FIRST, MISSING, Schema
 
 Floats = NDArray[np.float32]
@@ -45,9 +46,13 @@ def embed(table: Floats, schema: Schema, offsets: Int64, rows: Rows) -> Floats:
 class Network:
     """A DAGFM ready to score: the packed triangle unpacked once into batched matrices (KD-DAGFM)."""
 
-    def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> None:
-        """``arrays`` are the network's parameters under their own names, without a prefix."""
+    def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
+        """``arrays`` are the network's parameters under their own names, without a prefix; ``size`` is D.
+
+        Raises InputError naming a parameter that is missing or of another shape than ``config`` asks for.
+        """
         self.type, self.depth, self.fields = config["type"], int(config["depth"]), fields
+        _check_shapes(config, arrays, fields, size)
         sources, targets = np.triu_indices(fields)
         self.connect: Floats | None = None
         if config["connect"] == "full":
@@ -93,3 +98,16 @@ class Network:
             return aggregate.transpose(1, 0, 2)
         messages: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
         return messages
+
+
+def _check_shapes(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
+    depth, pairs = int(config["depth"]), fields * (fields + 1) // 2
+    expected: dict[str, tuple[int, ...]] = {"head.weight": (1, fields * (depth + 1)), "head.bias": (1,)}
+    for name in {"inner": "p", "outer": "pq", "kernel": "w"}[config["type"]]:
+        expected[name] = (depth, pairs, size, size) if name == "w" else (depth, pairs, size)
+    if config["connect"] != "none":
+        expected["connect_layer"] = (fields, fields) if config["connect"] == "full" else (pairs,)
+    for name, shape in expected.items():
+        found = arrays[name].shape if name in arrays else "nothing"
+        if found != shape:
+            raise InputError(f"the bundle's weights: network.{name} has shape {found}, expected {shape}")

@@ -27,7 +27,7 @@ class Scorer:
         self._table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
         prefix = "network."
         own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
-        self._network = Network(bundle.network, own, len(self.schema))
+        self._network = Network(bundle.network, own, len(self.schema), self._table.shape[1])
 
     @property
     def schema(self) -> Schema:

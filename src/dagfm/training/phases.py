@@ -231,7 +231,7 @@ def _measured(
 ) -> Trained:
     """A finished phase, its distance to the teacher measured again where that is another teacher by now."""
     done = Trained(stage.directory, stage.fingerprint, network, facts["result"])
-    if facts["measured_against"] == (logits.fingerprint if logits else None):
+    if facts.get("measured_against") == (logits.fingerprint if logits else None):
         return done
     return _finish(shop, stage, shop.trained(done), done.entry, logits, list(facts["files"]))
 

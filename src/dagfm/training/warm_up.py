@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError, listed
-from dagfm.files import MANIFEST, fingerprint, open_sealed
+from dagfm.files import MANIFEST, fingerprint, open_sealed, read_json
+from dagfm.nn.dagfm import resolve_connect
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
@@ -25,6 +27,10 @@ log = logging.getLogger(__name__)
 
 ENCODER = "encoder"
 """Folder of a run that holds its encoder, so that another run can map the rows of its tables by token."""
+PREPARED = "prepared.json"
+"""File of a run that says which prepared data it is made from; the encoder's folder is of the same data."""
+STUDENT = ("distillation", "finetuning")
+"""Phases whose weights are a student's."""
 TINY = 0.05
 """A teacher's embedding whose numbers are typically smaller than this is rescaled before a student starts from it."""
 UNIT = 0.25
@@ -47,10 +53,16 @@ class WarmUp:
     def find(cls, path: Path, phases: tuple[str, ...], name: str) -> WarmUp:
         """Find the weights that ``warm_up`` means: a phase's directory, or a run's whose ``phases`` are tried in order.
 
-        Raises InputError listing what the run holds when there is no such phase or the choice is not clear.
+        Where a teacher is looked for, a student's directory stands for its run. Raises InputError listing what the run
+        holds when there is no such phase or the choice is not clear.
         """
         if (path / MANIFEST).is_file():
-            return cls.of(path)
+            given = cls.of(path)
+            if given.phase in phases:
+                return given
+            if given.phase not in STUDENT or "teacher_training" not in phases:
+                raise InputError(f"warm_up: {path} is a finished {given.phase}, expected {' or '.join(phases)}")
+            path = given.run
         if not path.is_dir():
             raise InputError(f"warm_up: {path}: no such run or phase directory")
         for phase in phases:
@@ -66,6 +78,19 @@ class WarmUp:
         )
 
     @property
+    def phase(self) -> str:
+        """The phase that left these weights."""
+        return str(self.facts["result"]["phase"]) if "result" in self.facts else self.directory.name
+
+    @property
+    def run(self) -> Path:
+        """The run that they belong to."""
+        for folder in self.directory.parents:
+            if (folder / ENCODER).is_dir():
+                return folder
+        raise InputError(f"warm_up: {self.directory} lies in no run: there is no '{ENCODER}' folder above it")
+
+    @property
     def fingerprint(self) -> str:
         """Equal weights, equal fingerprint."""
         return fingerprint(self.facts["files"][WEIGHTS])
@@ -75,10 +100,10 @@ class WarmUp:
 
         Raises InputError when network, embedding size or fields are not the model's.
         """
-        mine = {**json.loads(model.config.model_dump_json(exclude={"name"})), "embedding size": model.size}
-        theirs = {**self.facts["network"], "embedding size": self.facts["embedding_size"]}
-        theirs.pop("name", None)
-        for key in sorted({*mine, *theirs}):
+        old_encoder = self._encoder()
+        mine = _shape(json.loads(model.config.model_dump_json()), model.size, encoder)
+        theirs = _shape(self.facts["network"], self.facts["embedding_size"], old_encoder)
+        for key in {**mine, **theirs}:
             if mine.get(key) != theirs.get(key):
                 raise InputError(
                     f"warm_up: {self.directory}: {key} is {theirs.get(key)}, this run's is {mine.get(key)}; "
@@ -86,16 +111,18 @@ class WarmUp:
                 )
         tensors = read_tensors(self.directory / WEIGHTS)
         fresh = model.embedding.weight.detach().cpu()
-        tensors["embedding.weight"] = _mapped(
-            tensors["embedding.weight"], self._encoder(), fresh, encoder, self.directory
-        )
+        tensors["embedding.weight"] = _mapped(tensors["embedding.weight"], old_encoder, fresh, encoder, self.directory)
         model.load_state_dict(tensors)
 
     def _encoder(self) -> Encoder:
-        for folder in self.directory.parents:
-            if (folder / ENCODER).is_dir():
-                return Encoder.read(folder / ENCODER)
-        raise InputError(f"warm_up: {self.directory} lies in no run: there is no '{ENCODER}' folder above it")
+        """The encoder of the rows that these weights were trained on."""
+        made_from = read_json(self.run / PREPARED)
+        if made_from["fingerprint"] != self.facts["inputs"]["made from"]["data"]:
+            raise InputError(
+                f"warm_up: {self.directory} was trained on other data than {self.run} has been started on since; "
+                "finish that run first"
+            )
+        return Encoder.read(self.run / ENCODER)
 
 
 def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, frozen: bool) -> None:
@@ -121,6 +148,14 @@ def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, fro
             "valid here: teacher_trainable, own"
         )
     log.info("no teacher's embedding has %d numbers a field; the student's starts at random", model.size)
+
+
+def _shape(network: Mapping[str, Any], size: int, encoder: Encoder) -> dict[str, Any]:
+    """What must be equal for weights to fit, the network's kind first."""
+    shape = {"network": network["network"], "embedding size": size, **network}
+    if "connect" in shape:
+        shape["connect"] = resolve_connect(shape["connect"], encoder.schema)
+    return {key: value for key, value in shape.items() if key != "name"}
 
 
 def _typical_size(weight: Tensor, counts: Int64) -> float:
