@@ -241,8 +241,18 @@ class Config(_Section):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{role}: two members are called '{name}'; give each a 'name'")
+            if role == "teacher" and len(names) > 1 and "ensemble" in names:
+                raise ValueError(
+                    "teacher: 'ensemble' is what the mean of several teachers is called; rename that member"
+                )
         if self.phase in ("distillation", "finetuning") and self.warm_up is None:
             raise ValueError(f"phase '{self.phase}' starts from earlier weights: set 'warm_up' to a run directory")
+        teacherless = self.phase == "finetuning" and self.finetuning.kd_weight == 0
+        if teacherless and self.training.finetuning.monitor == "logit_mse":
+            raise ValueError(
+                "training.finetuning.monitor: 'logit_mse' needs a teacher, and with finetuning.kd_weight 0 this phase "
+                "alone has none; valid here: auc, logloss"
+            )
         if self.warm_up is not None and self.phase is None:
             raise ValueError(f"'warm_up' goes with 'phase'; valid phases: {', '.join(PHASES)}")
         return self

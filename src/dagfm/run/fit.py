@@ -71,6 +71,10 @@ def fit(
     directory = Path(run) if run is not None else default_directory(source)
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
+    # Before the data is read, which may take long.
+    device = _device(config.training.device)
+    if config.warm_up is not None and not Path(config.warm_up).is_dir():
+        raise InputError(f"warm_up: {config.warm_up}: no such run or phase directory")
     with claim(directory):
         keep_freed_memory()
         watch = progress or LoggedProgress()
@@ -79,7 +83,9 @@ def fit(
         describe(directory, config, prepared)
         if config.distillation.recombined > 0 and not config.recombines:
             watch.line("no recombined rows: the fields name no two sides (context and candidate)")
-        story = _Story(config, prepared, directory, several=seeds > 1, progress=watch, baselines=tuple(baselines))
+        story = _Story(
+            config, prepared, directory, device, several=seeds > 1, progress=watch, baselines=tuple(baselines)
+        )
         with _threads(config.training.threads), _closing(watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
                 story.tell(seed)
@@ -94,16 +100,16 @@ class _Story:
         config: Config,
         prepared: Prepared,
         directory: Path,
+        device: torch.device,
         *,
         several: bool,
         progress: Progress,
         baselines: tuple[Baseline, ...],
     ) -> None:
-        self.config, self.prepared, self.directory = config, prepared, directory
+        self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
         self.several, self.progress, self.baselines = several, progress, baselines
         self.entries: list[Entry] = []
         self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
-        self.device = _device(config.training.device)
 
     def tell(self, seed: int) -> None:
         """Everything there is to train with one seed."""

@@ -63,8 +63,6 @@ class WarmUp:
             if given.phase not in STUDENT or "teacher_training" not in phases:
                 raise InputError(f"warm_up: {path} is a finished {given.phase}, expected {' or '.join(phases)}")
             path = given.run
-        if not path.is_dir():
-            raise InputError(f"warm_up: {path}: no such run or phase directory")
         for phase in phases:
             finished = sorted(manifest.parent for manifest in (path / phase).rglob(MANIFEST))
             named = [directory for directory in finished if name in directory.relative_to(path / phase).parts]
