@@ -101,7 +101,8 @@ def _phases(definitions: Mapping[str, Any]) -> Lines:
         defaults = (value_text(getattr(TrainingConfig.model_fields[phase].default, name)) for phase in PHASES)
         yield f"| `{name}` | {_type(property_)} | {' | '.join(defaults)} | {_meaning(PhaseConfig, name, docs)} |"
     yield ""
-    yield f"`scratch` and `fm` take a list for `decay` and for `dropout`. {_markdown(_first_line(ScratchConfig))}"
+    yield "`scratch` and `fm` take a list for `decay` and for `dropout`."
+    yield _markdown(_first_line(ScratchConfig))
 
 
 def attribute_docstrings(model: Model) -> dict[str, str]:

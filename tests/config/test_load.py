@@ -40,7 +40,7 @@ def test_default_then_preset_then_file_then_set(tmp_path: Path) -> None:
         return load_config(_file(tmp_path, **keys), overrides).training.finetuning.learning_rate
 
     assert rates() == 1e-3
-    assert load_config(_file(tmp_path)).training.teacher_training.learning_rate == 5e-3
+    assert load_config(_file(tmp_path)).training.teacher_training.learning_rate == 1e-2
     assert load_config(_file(tmp_path, preset="paper")).training.teacher_training.learning_rate == 1e-3
     file = {"training": {"finetuning": {"learning_rate": 0.5}}}
     assert rates(preset="paper", **file) == 0.5
@@ -55,7 +55,7 @@ def test_a_preset_keeps_what_the_file_does_not_name(tmp_path: Path) -> None:
 
 def test_a_phase_keeps_the_defaults_it_does_not_name() -> None:
     phase = load_config(MINIMAL, ["training.teacher_training.epochs=2"]).training.teacher_training
-    assert (phase.epochs, phase.decay, phase.dropout) == (2, 3e-4, 0.15)
+    assert (phase.epochs, phase.decay, phase.dropout) == (2, "auto", 0.2)
 
 
 def test_the_preset_can_be_set_on_the_command_line(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
         ("phase=distil", "'distil' is not valid; valid: teacher_training, distillation, finetuning."),
         ("student.type=innr", "student.0.type: 'innr' is not valid; valid: inner, outer, kernel. Did"),
         ("fields=[{name: a, type: tokn}]", "fields.0.type: 'tokn' is not valid; valid: token, token_seq, float,"),
-        ("preset=papr", "unknown preset 'papr'; valid: default, paper. Did you mean 'paper'?"),
+        ("preset=papr", "preset: 'papr' is not valid; valid: default, paper. Did you mean 'paper'?"),
         ("training.device=gpu", "training.device: 'gpu' is not valid; valid: auto, cpu, cuda."),
     ],
 )

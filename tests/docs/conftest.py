@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from dagfm.cli.app import app
 
 Shell = Callable[[str], None]
 
@@ -78,26 +84,39 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shell(workplace: Path) -> Shell:
-    """Runs a script in the folder, with a ``dagfm`` on the PATH that is the code under test."""
-    programs = workplace.parent / "bin"
-    programs.mkdir()
-    (programs / "dagfm").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dagfm "$@"\n')
-    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    for program in programs.iterdir():
-        program.chmod(0o755)
+    """Runs a script in the folder, line by line; ``dagfm`` in this process, which has paid for importing torch."""
 
     def run(script: str) -> None:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=workplace,
-            env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{script}\nleft with {done.returncode}:\n{done.stdout}{done.stderr}"
+        for line in script.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            with contextlib.chdir(workplace):
+                if words and words[0] == "dagfm":
+                    command(words[1:])
+                elif words:
+                    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+                    subprocess.run(["bash", "-c", line], env={**os.environ, "PATH": path}, check=True)
 
     return run
+
+
+def command(words: list[str]) -> None:
+    """Run dagfm with these words; ``> FILE`` at their end takes what it prints."""
+    words, output = (words[:-2], Path(words[-1])) if words[-2:-1] == [">"] else (words, None)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, (
+        f"dagfm {shlex.join(words)}\nleft with {done.exit_code}: {done.output}{done.exception!r}"
+    )
+    if output is not None:
+        output.write_text(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Take back the handler that a command in this process leaves: its stderr is gone when the command is over."""
+    logger = logging.getLogger("dagfm")
+    before = logger.handlers, logger.level
+    yield
+    logger.handlers, logger.level = before
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ TEST, NO_TEST = "test", "no test: "
 run always, in the order of their page and with its names, unless ``<!-- no test: reason -->`` stands above."""
 
 _BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*?) -->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
-_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
 _KEY = re.compile(r"(?:data|fields|embedding|teacher|student|distillation|finetuning|training)\.[a-z_.]+")
 _NOT_KEYS = {"embedding.weight"}
@@ -55,6 +55,11 @@ def blocks(text: str) -> Iterator[Block]:
 def prose(text: str) -> str:
     """A page without its fenced blocks."""
     return _BLOCK.sub("", text)
+
+
+def spans(text: str) -> list[str]:
+    """The code within a page's sentences and tables; a line may end in it."""
+    return [" ".join(span.split()) for span in _SPAN.findall(prose(text))]
 
 
 # Examples
@@ -102,7 +107,7 @@ def commands(text: str) -> Iterator[tuple[list[str], bool]]:
                 words = shlex.split(re.split(r"[|>]|&&", line)[0], comments=True)
                 if words and words[0] == "dagfm":
                     yield words[1:], True
-    for span in _SPAN.findall(prose(text)):
+    for span in spans(text):
         if span.startswith("dagfm "):
             yield shlex.split(span)[1:], False
 
@@ -110,14 +115,18 @@ def commands(text: str) -> Iterator[tuple[list[str], bool]]:
 @every_page
 def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
     group: Any = typer.main.get_command(app)
+    overall = {option for parameter in group.params for option in parameter.opts}
     for words, whole in commands(page.read_text()):
-        verb, *arguments = words
+        rest = list(dropwhile(overall.__contains__, words))
+        if not rest:
+            continue  # such as dagfm --version
+        verb, *arguments = rest
         assert verb in group.commands, f"no such command: dagfm {shlex.join(words)}"
         command = group.commands[verb]
         known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
         for word in arguments:
             assert not word.startswith("-") or word in known, f"no such option: dagfm {shlex.join(words)}: {word}"
-        if whole:
+        if whole and "--help" not in arguments:
             command.make_context(verb, list(arguments))  # raises for a missing argument or value
         for option, value in pairwise(arguments):
             key = value.partition("=")[0]
@@ -131,7 +140,7 @@ def test_options_and_keys_in_the_text_exist(page: Path) -> None:
     options = {"--help"} | {
         option for command in (group, *group.commands.values()) for one in command.params for option in one.opts
     }
-    for span in _SPAN.findall(prose(page.read_text())):
+    for span in spans(page.read_text()):
         if span.startswith("--"):
             assert span.split()[0] in options, f"no such option: {span}"
         if _KEY.fullmatch(span) and span not in _NOT_KEYS:

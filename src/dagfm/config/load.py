@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from dagfm.config.models import Config
-from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
+from dagfm.config.presets import PRESETS, merged
 from dagfm.errors import InputError, listed, suggestion
 
 log = logging.getLogger(__name__)
@@ -36,19 +36,11 @@ def load_config(source: str | Path | Mapping[str, Any] | Config, overrides: Iter
         written, folder, origin = _read(path), path.resolve().parent, str(path)
     written = _anchored(written, folder)
     for pair in overrides:
-        written = _merged(written, _anchored(_override(pair), Path.cwd()))
-    preset = written.get("preset", "default")
-    if preset not in PRESETS:
-        raise InputError(
-            f"{origin}: preset: unknown preset '{preset}'; valid: {listed(PRESETS)}.{suggestion(str(preset), PRESETS)}"
-        )
-    for key in _overridden(PRESETS[preset], written):
-        log.info("%s overrides preset '%s'", key, preset)
-    merged = _merged(PRESETS[preset], written)
-    if isinstance(merged.get("fields"), list | tuple):
-        merged["fields"] = [_field(field, FIELD_DEFAULTS[preset]) for field in merged["fields"]]
+        written = merged(written, _anchored(_override(pair), Path.cwd()))
+    for key in _overridden(PRESETS.get(str(written.get("preset")), {}), written):
+        log.info("%s overrides preset '%s'", key, written["preset"])
     try:
-        return Config.model_validate(merged)
+        return Config.model_validate(written)
     except ValidationError as error:
         raise InputError(_explained(error, origin)) from None
 
@@ -78,26 +70,6 @@ def _override(pair: str) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the keys of ``over``; a mapping that names another network replaces instead of mixing settings."""
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            another = str(value.get("network", old.get("network"))).lower() != str(old.get("network")).lower()
-            result[key] = dict(value) if another else _merged(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _field(field: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:
-    """A field with its preset's settings where it does not name them."""
-    if not isinstance(field, Mapping):
-        return field
-    return {**defaults.get(str(field.get("type", "token")), {}), **field}
 
 
 def _overridden(preset: Mapping[str, Any], written: Mapping[str, Any], prefix: str = "") -> list[str]:

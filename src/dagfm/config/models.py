@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.presets import with_preset
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
 
@@ -119,7 +120,7 @@ class DistillationConfig(_Section):
 class FinetuningConfig(_Section):
     """loss = BCE + kd_weight * mean((teacher logit - student logit)^2) on labelled rows."""
 
-    kd_weight: NonNegativeFloat = 0.3
+    kd_weight: NonNegativeFloat = 1.0
     """Weight of the teacher; 0 finetunes on the clicks alone."""
 
 
@@ -170,11 +171,11 @@ class TrainingConfig(_Section):
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
-    teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=14, decay="auto", dropout=0.2)
-    distillation: PhaseConfig = PhaseConfig(learning_rate=5e-3, epochs=8, monitor="logit_mse")
-    finetuning: PhaseConfig = PhaseConfig(learning_rate=1e-3, epochs=3)
-    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
-    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
+    teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=20, patience=5, decay="auto", dropout=0.2)
+    distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=12, monitor="logit_mse")
+    finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=20, patience=5)
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=20, patience=5)
 
     @model_validator(mode="before")
     @classmethod
@@ -215,6 +216,11 @@ class Config(_Section):
     """Run this phase alone."""
     warm_up: str | None = None
     """With ``phase``: the run or phase directory whose weights it starts from."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_the_preset(cls, value: Any) -> Any:
+        return with_preset(value) if isinstance(value, dict) else value
 
     @field_validator("teacher", "student", mode="before")
     @classmethod

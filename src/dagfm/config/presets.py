@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _REFERENCE_PHASE: dict[str, Any] = {
@@ -40,3 +41,33 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+def with_preset(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written, on top of the preset that it names (an unknown one is for the caller to refuse)."""
+    preset = str(written.get("preset", "default"))
+    result = merged(PRESETS.get(preset, {}), written)
+    if isinstance(result.get("fields"), list | tuple):
+        defaults = FIELD_DEFAULTS.get(preset, {})
+        result["fields"] = [_field(field, defaults) for field in result["fields"]]
+    return result
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over``; a mapping that names another network replaces instead of mixing settings."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            another = str(value.get("network", old.get("network"))).lower() != str(old.get("network")).lower()
+            result[key] = dict(value) if another else merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _field(field: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A field with its preset's settings where it does not name them."""
+    if not isinstance(field, Mapping):
+        return field
+    return {**defaults.get(str(field.get("type", "token")), {}), **field}
