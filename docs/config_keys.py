@@ -185,9 +185,9 @@ def _list(property_: Mapping[str, Any]) -> str:
 
 
 def _characters(pattern: str) -> str:
-    found = re.fullmatch(r"\^\[(.+)\]\+\$", pattern)
+    found = re.fullmatch(r"\^\[(.+)\]\[(.+)\]\*\$", pattern)
     assert found, f"say pattern {pattern} in words here"
-    return f"`{found[1]}`"
+    return f"`{found[2]}`, the first of `{found[1]}`"
 
 
 def _limits(property_: Mapping[str, Any]) -> str:

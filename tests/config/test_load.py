@@ -55,7 +55,7 @@ def test_a_preset_keeps_what_the_file_does_not_name(tmp_path: Path) -> None:
 
 def test_a_phase_keeps_the_defaults_it_does_not_name() -> None:
     phase = load_config(MINIMAL, ["training.teacher_training.epochs=2"]).training.teacher_training
-    assert (phase.epochs, phase.decay, phase.dropout) == (2, "auto", 0.2)
+    assert (phase.epochs, phase.decay, phase.dropout) == (2, "auto", "auto")
 
 
 def test_the_preset_can_be_set_on_the_command_line(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def train_baseline(
         for dropout in settings.dropout:
             one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
-                directory / f"decay-{one.decay:.3g}-dropout-{dropout:g}",
+                directory / f"decay-{one.decay:.3g}-dropout-{one.dropout:.3g}",
                 shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
@@ -175,7 +175,7 @@ def _phase(
         title=_title(shop, label, settings),
         settings=settings,
         decay=float(settings.decay),
-        dropout=settings.dropout,
+        dropout=float(settings.dropout),
         alpha=alpha,
         beta=beta,
         batches=batches,
@@ -275,4 +275,4 @@ def _title(shop: Workshop, label: Mapping[str, str], settings: PhaseConfig) -> s
     """What the progress bar calls a phase."""
     if label["role"] != "baseline":
         return f"{label['phase']} of {label['name']} (seed {shop.seed})"
-    return f"baseline {label['name']}, decay {settings.decay:.3g}, dropout {settings.dropout:g} (seed {shop.seed})"
+    return f"baseline {label['name']}, decay {settings.decay:.3g}, dropout {settings.dropout:.3g} (seed {shop.seed})"
