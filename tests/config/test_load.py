@@ -39,7 +39,7 @@ def test_default_then_preset_then_file_then_set(tmp_path: Path) -> None:
     def rates(*overrides: str, **keys: Any) -> float:
         return load_config(_file(tmp_path, **keys), overrides).training.finetuning.learning_rate
 
-    assert rates() == 1e-3
+    assert rates() == 5e-4
     assert load_config(_file(tmp_path)).training.teacher_training.learning_rate == 1e-2
     assert load_config(_file(tmp_path, preset="paper")).training.teacher_training.learning_rate == 1e-3
     file = {"training": {"finetuning": {"learning_rate": 0.5}}}
