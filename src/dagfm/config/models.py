@@ -164,7 +164,7 @@ class TrainingConfig(_Section):
     seed: NonNegativeInt = 2022
     """Seeds initialisation, shuffling, dropout and recombination; never the split."""
     batch_size: PositiveInt | Literal["auto"] = "auto"
-    """auto: about a 150th of the training rows, a power of two from 256 to 4096."""
+    """auto: about a 150th of the training rows, a power of two from 64 to 4096."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU where there is one."""
     threads: PositiveInt = 1
@@ -174,8 +174,8 @@ class TrainingConfig(_Section):
     teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=20, patience=5, decay="auto", dropout="auto")
     distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=12, monitor="logit_mse")
     finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3)
-    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
-    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5)
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5)
 
     @model_validator(mode="before")
     @classmethod

@@ -42,10 +42,10 @@ class Workshop:
 
     @property
     def batch_size(self) -> int:
-        """The configured batch size, or the power of two nearest to a 150th of the training rows, 256 to 4096."""
+        """The configured batch size, or the power of two nearest to a 150th of the training rows, 64 to 4096."""
         if self.config.training.batch_size != "auto":
             return self.config.training.batch_size
-        return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 150)), 8, 12))
+        return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 150)), 6, 12))
 
     def settled(self, settings: PhaseConfig) -> PhaseConfig:
         """``settings`` with every ``auto`` replaced by its number.
