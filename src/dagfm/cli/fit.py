@@ -17,9 +17,7 @@ def fit(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be repeated.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="default, or paper: the reference's recipe.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="default, or paper: the reference's recipe.")] = None,
     seeds: Annotated[int, typer.Option(help="Repeat with this many seeds and report mean and deviation.")] = 1,
     baseline: Annotated[
         list[str] | None, typer.Option(help="Also train: scratch (the student on clicks alone) or fm; repeatable.")
