@@ -1,0 +1,26 @@
+"""Keeps what a finished run says of itself in an experiment's folder: results, environment and the table.
+
+python experiments/record.py runs/ml-100k experiments/ml-100k
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from dagfm.report.table import markdown, verdict
+
+
+def record(run: Path, folder: Path) -> None:
+    """Copy results.json and environment.json of ``run`` to ``folder`` and write table.md from them."""
+    for name in ("results.json", "environment.json"):
+        shutil.copyfile(run / name, folder / name)
+    results = json.loads((run / "results.json").read_text())
+    lines = [markdown(results), "", *(f"- {sentence}" for sentence in verdict(results))]
+    (folder / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]), Path(sys.argv[2]))
