@@ -168,7 +168,7 @@ def test_a_monitor_that_needs_a_teacher_where_there_is_none(config: dict[str, An
     [
         (("--set", "training.sed=1"), "unknown key 'training.sed'. Did you mean 'seed'?"),
         (("--set", "training.seed"), "--set training.seed: expected key=value"),
-        (("--preset", "papper"), "unknown preset 'papper'; valid: default, paper. Did you mean 'paper'?"),
+        (("--preset", "papper"), "preset: 'papper' is not valid; valid: default, paper. Did you mean 'paper'?"),
         (("--baseline", "scrach"), "unknown baseline; valid: scratch, fm. Did you mean 'scratch'?"),
         (("--phase", "finetunning"), "valid: teacher_training, distillation, finetuning. Did you mean 'finetuning'?"),
         (("--phase", "distillation", "--warm-up", "nowhere"), "nowhere: no such run or phase directory"),

@@ -1,9 +1,8 @@
-"""Killed at random moments and resumed, a run ends in the same bundle, byte for byte; Ctrl-C says how to go on."""
+"""Interrupted or killed at random moments and resumed, a run ends in the same bundle, byte for byte."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -101,11 +100,19 @@ def _assert_same(run: Path, whole: Path) -> None:
     assert left == {".lock"}
 
 
-def test_three_kills_change_nothing(home: Path, uninterrupted: tuple[Path, float]) -> None:
+def test_ctrl_c_and_three_kills_change_nothing(home: Path, uninterrupted: tuple[Path, float]) -> None:
     whole, seconds = uninterrupted
-    moments = random.Random(4)
-    _kill_until_done(home, home / "killed", [moments.uniform(0.05, 0.35) * seconds for _ in range(3)])
-    _assert_same(home / "killed", whole)
+    moments, run = random.Random(4), home / "killed"
+    process = _start(home, run)
+    _wait_until_it_speaks(process)
+    time.sleep(0.2 * seconds)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.decode().splitlines()[-1] == "interrupted; run the same command again to resume"
+    assert b"Traceback" not in told
+    _kill_until_done(home, run, [moments.uniform(0.05, 0.3) * seconds for _ in range(3)])
+    _assert_same(run, whole)
 
 
 @pytest.mark.slow
@@ -118,17 +125,3 @@ def test_twenty_kills_change_nothing(home: Path, uninterrupted: tuple[Path, floa
         count += 1
         killed += _kill_until_done(home, run, [moments.uniform(0.0, 0.5) * seconds for _ in range(20 - killed)])
         _assert_same(run, whole)
-
-
-def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(home: Path, uninterrupted: tuple[Path, float]) -> None:
-    whole, seconds = uninterrupted
-    process = _start(home, home / "interrupted")
-    _wait_until_it_speaks(process)
-    time.sleep(seconds / 3)
-    os.kill(process.pid, signal.SIGINT)
-    _, told = process.communicate()
-    assert process.returncode == 130
-    assert told.decode().splitlines()[-1] == "interrupted; run the same command again to resume"
-    assert b"Traceback" not in told
-    _finish(home, home / "interrupted")
-    _assert_same(home / "interrupted", whole)
