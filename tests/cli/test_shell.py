@@ -114,6 +114,21 @@ def test_ctrl_c_leaves_with_130(tmp_path: Path) -> None:
     assert done.stderr == "interrupted; run the same command again to resume\n"
 
 
+def test_ctrl_c_that_a_library_turns_into_its_own_error_leaves_with_130_too(tmp_path: Path) -> None:
+    code = (
+        "import dagfm.data.infer, os, signal, sys\n"
+        "def panic(*_):\n"
+        "    try: os.kill(os.getpid(), signal.SIGINT); signal.pause()\n"
+        "    except KeyboardInterrupt: raise ValueError('a panic') from None\n"
+        "dagfm.data.infer.infer = panic\n"
+        "sys.argv = ['dagfm', 'init', 'clicks.csv']\n"
+        "from dagfm.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == "interrupted; run the same command again to resume\n"
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     reader, writer = os.pipe()
     os.close(reader)

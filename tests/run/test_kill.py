@@ -104,8 +104,9 @@ def test_ctrl_c_and_three_kills_change_nothing(home: Path, uninterrupted: tuple[
     whole, seconds = uninterrupted
     moments, run = random.Random(4), home / "killed"
     process = _start(home, run)
-    _wait_until_it_speaks(process)
-    time.sleep(0.2 * seconds)
+    assert process.stderr is not None
+    while b"epoch 1/4" not in process.stderr.readline():
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, told = process.communicate()
     assert process.returncode == 130

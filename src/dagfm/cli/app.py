@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from dagfm import __version__
-from dagfm.cli.failures import reported
+from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
 
 VERBS = ("init", "fit", "evaluate", "predict")
@@ -44,6 +44,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process; always leaves through SystemExit unless dagfm itself has a bug."""
+    remember_interrupts()
     app(prog_name="dagfm")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
+from typing import Any
 
 import typer
 
@@ -18,6 +21,21 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 log = logging.getLogger(__name__)
 
 
+_pressed = Event()
+"""Set once Ctrl-C was pressed."""
+
+
+def remember_interrupts() -> None:
+    """Let ``reported`` know of Ctrl-C whatever becomes of the KeyboardInterrupt: compiled libraries that meet one raise
+    an error of their own."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        _pressed.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Turn what a user can cause into a message and ``typer.Exit``; let everything else rise.
@@ -27,15 +45,14 @@ def reported() -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        _leave("interrupted; run the same command again to resume", INTERRUPTED)
-    except DagfmError as error:
-        _leave(f"error: {error}", error.exit_code)
-    except OSError as error:
-        message = _told(error)
-        if message is None:
-            raise
-        _leave(f"error: {message}", 1)
+    except BaseException as error:
+        if _pressed.is_set() or isinstance(error, KeyboardInterrupt):
+            _leave("interrupted; run the same command again to resume", INTERRUPTED)
+        if isinstance(error, DagfmError):
+            _leave(f"error: {error}", error.exit_code)
+        if isinstance(error, OSError) and (message := _told(error)) is not None:
+            _leave(f"error: {message}", 1)
+        raise
 
 
 def _told(error: OSError) -> str | None:
