@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from filelock import FileLock, Timeout
 
 from dagfm.config.models import Config
 from dagfm.data.counts import row_counts
@@ -45,7 +44,7 @@ def prepare(config: Config, home: Path, progress: Progress | None = None) -> Pre
     store = home / ".dagfm" / "prepared"
     final = store / key
     store.mkdir(parents=True, exist_ok=True)
-    with _locked(store, key):
+    with _lock(store, key):
         if final.exists():
             tell(f"prepared data {key} is there")
             return Prepared.open(final)
@@ -128,22 +127,17 @@ def _check_floats(schema: Schema, frame: pl.DataFrame, origin: str) -> None:
             vectors_of(frame[field.name], field, origin)
 
 
-@contextmanager
-def _locked(store: Path, key: str) -> Iterator[None]:
-    """Two runs that prepare the same data do it once: the second waits. The lock dies with its process; its file stays,
-    because removing it would let a third run lock another file of the same name."""
-    with (store / f".{key}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock(store: Path, key: str) -> FileLock:
+    """Two runs that prepare the same data do it once: the second waits. The lock dies with its process."""
+    return FileLock(store / f".{key}.lock")
 
 
 def _remove_leftovers(store: Path) -> None:
     """Remove other preparations' temporary folders whose run is dead: those whose lock nobody holds."""
     for folder in store.glob(".*.tmp"):
-        with (store / f"{folder.name.removesuffix('.tmp')}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-            log.info("removed %s, left by a run that was killed", folder)
+        try:
+            with _lock(store, folder.name[1:].removesuffix(".tmp")).acquire(timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+                log.info("removed %s, left by a run that was killed", folder)
+        except Timeout:
+            continue
