@@ -19,6 +19,7 @@ def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
     entry = student.entry
     card = {
         "dagfm": dagfm.__version__,
+        "made_from": student.fingerprint,
         "served": {key: entry[key] for key in ("name", "phase", "seed")},
         "metrics": entry["metrics"],
         "label": config.data.label.model_dump(mode="json"),

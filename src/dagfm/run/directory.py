@@ -64,6 +64,29 @@ def claim(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        if not held and {path.name for path in directory.iterdir()} <= {_LOCK, _ENVIRONMENT}:
+            shutil.rmtree(directory)  # refused before anything was made
+
+
+def place_of(directory: Path, *parts: str, seed: int, several: bool) -> Path:
+    """Where one model of one seed lives: ``seed-<n>`` below its folder where there are several.
+
+    What is there already stays where it is, so that a run asked for more seeds, or fewer, finds what it has done.
+    """
+    flat = directory.joinpath(*parts)
+    nested = flat / f"seed-{seed}"
+    if nested.exists():
+        return nested
+    return nested if several and _seed_in(flat) != seed else flat
+
+
+def _seed_in(folder: Path) -> int | None:
+    """The seed of a model that lies in its folder itself, or of a baseline's first regularisation."""
+    for inputs in (folder / "inputs.json", *sorted(folder.glob("decay-*/inputs.json"))):
+        if inputs.is_file():
+            seed: int = read_json(inputs)["training"]["seed"]
+            return seed
+    return None
 
 
 def describe(directory: Path, config: Config, prepared: Prepared) -> None:

@@ -20,8 +20,8 @@ from dagfm.errors import InputError
 from dagfm.files import write_json
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
-from dagfm.run.directory import claim, default_directory, describe
-from dagfm.serving.bundle import write_bundle
+from dagfm.run.directory import claim, default_directory, describe, place_of
+from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
@@ -128,10 +128,10 @@ class _Story:
         served = {name: min(models, key=self._merit) for name, models in self.servable.items() if models}
         for name, model in served.items():
             if len(served) > 1:
-                write_bundle(self.directory / "bundles" / name, bundle_of(self.config, self.prepared, model))
+                self._bundle(self.directory / "bundles" / name, model)
         chosen = min(served.values(), key=self._merit) if served else None
         if chosen is not None:
-            write_bundle(self.directory / "bundle", bundle_of(self.config, self.prepared, chosen))
+            self._bundle(self.directory / "bundle", chosen)
         results = assemble(
             self.directory,
             rows={part: len(getattr(self.prepared, part)) for part in ("train", "valid", "test")},
@@ -141,6 +141,11 @@ class _Story:
         )
         write_json(self.directory / "results.json", results)
         return results
+
+    def _bundle(self, directory: Path, student: Trained) -> None:
+        bundle = bundle_of(self.config, self.prepared, student)
+        if not holds(directory, bundle):
+            write_bundle(directory, bundle)
 
     def _teachers(self, shop: Workshop) -> list[Trained]:
         phase, warm_up = self.config.phase, self.config.warm_up
@@ -207,8 +212,7 @@ class _Story:
         return -figure if monitor == "auc" else figure
 
     def _place(self, *parts: str, seed: int) -> Path:
-        place = self.directory.joinpath(*parts)
-        return place / f"seed-{seed}" if self.several else place
+        return place_of(self.directory, *parts, seed=seed, several=self.several)
 
 
 def _device(name: str) -> torch.device:

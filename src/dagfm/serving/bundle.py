@@ -58,6 +58,15 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def holds(directory: Path, bundle: Bundle) -> bool:
+    """Whether ``directory`` is an undamaged bundle written from the same student: its ``made_from`` tells."""
+    try:
+        manifest = open_sealed(directory, KIND, FORMAT)
+    except InputError:
+        return False
+    return manifest.get("made_from") is not None and manifest.get("made_from") == bundle.card.get("made_from")
+
+
 def read_bundle(directory: Path) -> Bundle:
     """Read a bundle after checking its format version and every checksum; no pickle, no code.
 
