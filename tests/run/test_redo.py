@@ -165,6 +165,13 @@ def test_a_student_added_later_trains_alone(redo: Redo) -> None:
     assert redo.trained == ["distillation of other (seed 2022)", "finetuning of other (seed 2022)"]
 
 
+def test_more_seeds_find_the_first_ones_work_and_fewer_too(redo: Redo) -> None:
+    trained = redo(seeds=2)
+    assert {Path(stage).name for stage in trained if "baselines" not in stage} == {"seed-2023"}
+    assert redo(seeds=1) == set()
+    assert redo(seeds=2) == set()
+
+
 def test_a_seed_added_later_trains_alone(redo: Redo) -> None:
     redo(seeds=2)
     redo(seeds=3)
