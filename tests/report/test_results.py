@@ -72,16 +72,17 @@ def test_the_table_marks_what_is_served_and_shows_deviations(results: dict[str, 
     assert [row[:3] for row in rows] == [
         ("teacher (dagfm)", "teacher_training", "0.82000 ± 0.01000"),
         ("student (dagfm)", "distillation", "0.81000 ± 0.01000"),
-        ("student (dagfm) *", "finetuning", "0.83000 ± 0.02000"),
+        ("student (dagfm)", "finetuning", "0.83000 ± 0.02000"),
+        ("student (dagfm) *", "served", "0.82667 ± 0.02517"),
         ("scratch (dagfm)", "scratch", "0.70000 ± 0.00000"),
     ]
     assert rows[0][HEADER.index("logit MSE")] == "-"
     assert rows[0][HEADER.index("parameters")] == "1,000"
 
 
-def test_markdown_is_a_table_with_one_line_a_model(results: dict[str, Any]) -> None:
+def test_markdown_is_a_table_with_one_line_a_model_and_phase(results: dict[str, Any]) -> None:
     lines = markdown(results).splitlines()
-    assert len(lines) == 2 + 4
+    assert len(lines) == 2 + 5
     assert {line.count("|") for line in lines} == {len(HEADER) + 1}
     assert set(lines[1]) == {"|", "-", " "}
 

@@ -11,14 +11,20 @@ HEADER = (
 
 
 def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One row a model and phase: means over the seeds, with the standard deviation where there are several."""
-    served = results.get("served") or {}
+    """One row a model and phase: means over the seeds, with the standard deviation where there are several.
+
+    What is served is marked: the phase itself, or of several seeds a row of its own, since each may serve another.
+    """
+    chosen = results["served"] or {}
+    several = any(len(line["seeds"]) > 1 for line in results["summary"])
+    served = (chosen.get("name"), "served" if several else chosen.get("phase"))
+    names = [line["name"] for line in results["summary"]]
     rows: list[tuple[str, ...]] = []
-    for line in results["summary"]:
-        if line["phase"] == "served":
+    for line in sorted(results["summary"], key=lambda line: names.index(line["name"])):
+        if line["phase"] == "served" and not several:
             continue
         test = line["metrics"]["test"]
-        mark = " *" if (line["name"], line["phase"]) == (served.get("name"), served.get("phase")) else ""
+        mark = " *" if (line["name"], line["phase"]) == served else ""
         rows.append(
             (
                 f"{line['name']} ({line['network']}){mark}",
