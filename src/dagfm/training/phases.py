@@ -12,7 +12,7 @@ from dagfm.data.batches import Batches
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.loop import METRICS, WEIGHTS, Task, train
-from dagfm.training.scoring import evaluate
+from dagfm.training.scoring import evaluate, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
 from dagfm.training.warm_up import WarmUp, start_embedding
@@ -179,7 +179,7 @@ def _phase(
         alpha=alpha,
         beta=beta,
         batches=batches,
-        evaluate=lambda current: evaluate(current, prepared.valid, valid)[0],
+        evaluate=lambda current: evaluate(current, prepared.valid, valid),
         counts=prepared.counts,
         seed=seed,
     )
@@ -247,8 +247,8 @@ def _finish(
     """Evaluate a model with its final weights and seal its stage with its line of results, of which ``line`` says what
     only training knows."""
     prepared = shop.prepared
-    valid, _ = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
-    test, speed = evaluate(model, prepared.test, logits.read("test") if logits else None)
+    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
+    test = evaluate(model, prepared.test, logits.read("test") if logits else None)
     result: Entry = {
         "name": line["name"],
         "role": line["role"],
@@ -257,7 +257,7 @@ def _finish(
         "seed": shop.seed,
         "parameters": model.network_parameters,
         "multiply_adds": model.network.multiply_adds,
-        "scoring_rows_per_second": speed,
+        "scoring_rows_per_second": scoring_speed(model, prepared.test),
         **line,
         "metrics": {"valid": valid, "test": test},
     }
