@@ -19,7 +19,12 @@ def _loaded_by(code: str) -> set[str]:
 
 
 def test_the_package_imports_no_torch() -> None:
-    assert "torch" not in _loaded_by("import dagfm")
+    assert "torch" not in _loaded_by("import dagfm; dagfm.load")
+
+
+def test_every_public_name_is_there_without_more_imports() -> None:
+    code = "import dagfm; [getattr(dagfm, name) for name in dagfm.__all__]; dagfm.interop.recbole.network_from_state"
+    assert "torch" in _loaded_by(code)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["init", "--help"], ["--version"]])

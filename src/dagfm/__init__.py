@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dagfm import interop as interop
     from dagfm.config import Config as Config
     from dagfm.config import load_config as load_config
     from dagfm.errors import DagfmError as DagfmError
@@ -27,11 +28,24 @@ _HOME = {
     "Scorer": "dagfm.serving.scorer",
     "load": "dagfm.serving.scorer",
 }
-__all__ = ["Config", "DagfmError", "InputError", "Run", "Scorer", "__version__", "fit", "load", "load_config"]
+__all__ = [
+    "Config",
+    "DagfmError",
+    "InputError",
+    "Run",
+    "Scorer",
+    "__version__",
+    "fit",
+    "interop",
+    "load",
+    "load_config",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: scoring must not import torch, the command line must not wait."""
+    if name == "interop":
+        return import_module("dagfm.interop")
     if name not in _HOME:
         raise AttributeError(f"module 'dagfm' has no attribute '{name}'")
     value = getattr(import_module(_HOME[name]), name)
