@@ -90,8 +90,11 @@ def test_a_sealed_directory_opens_with_its_facts(sealed: Path) -> None:
     assert open_sealed(sealed, "bundle", 3)["format"] == 2
 
 
-def _edit(directory: Path, change: Callable[[dict[str, object]], object]) -> None:
+def _edit(directory: Path, change: Callable[[dict[str, object]], object], *, whole: bool = False) -> None:
+    """Change the manifest; unless ``whole``, without the line that would tell of it, as somebody with intent would."""
     manifest = json.loads((directory / MANIFEST).read_text())
+    if not whole:
+        del manifest["fingerprint of this manifest"]
     change(manifest)
     (directory / MANIFEST).write_text(json.dumps(manifest))
 
@@ -119,6 +122,8 @@ def _escape_by_link(directory: Path) -> None:
         (lambda d: _edit(d, lambda m: m.update(kind="checkpoint")), "expected a bundle, found checkpoint"),
         (lambda d: _edit(d, lambda m: m.update(format=3)), "bundle format 3, but this dagfm reads up to 2; upgrade"),
         (lambda d: _edit(d, lambda m: m.pop("format")), "bundle format None"),
+        (lambda d: _edit(d, lambda m: m.update(rows=8), whole=True), "manifest.json: its text differs"),
+        (lambda d: _edit(d, lambda m: m.pop("rows"), whole=True), "manifest.json: its text differs"),
         (_escape, "'../outside' points outside the bundle"),
         (_escape_by_link, "'weights' points outside the bundle"),
     ],

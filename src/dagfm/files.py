@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from dagfm.errors import InputError
 
 MANIFEST = "manifest.json"
+_OWN = "fingerprint of this manifest"
+"""Key of a manifest that vouches for the rest of it; the first versions wrote none."""
 
 
 @contextmanager
@@ -99,7 +101,8 @@ def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: 
     files = {
         name: {"bytes": (directory / name).stat().st_size, "sha256": digest(directory / name)} for name in sorted(names)
     }
-    write_json(directory / MANIFEST, {"kind": kind, "format": version, **facts, "files": files})
+    manifest = {"kind": kind, "format": version, **facts, "files": files}
+    write_json(directory / MANIFEST, {**manifest, _OWN: fingerprint(manifest)})
 
 
 def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
@@ -121,6 +124,9 @@ def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
         raise InputError(
             f"{directory}: {kind} format {manifest.get('format')}, but this dagfm reads up to {version}; upgrade dagfm"
         )
+    own = manifest.pop(_OWN, None)
+    if own is not None and own != fingerprint(manifest):
+        raise InputError(f"{path}: its text differs from what was written; the {kind} is damaged or altered")
     for name, expected in manifest["files"].items():
         _check(directory, name, expected, kind)
     return manifest

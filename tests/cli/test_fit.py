@@ -235,18 +235,19 @@ def test_a_side_table_with_a_key_twice(config: dict[str, Any]) -> None:
     _refused(config, "items.csv: key 'item' '1' occurs twice, expected once")
 
 
+@pytest.mark.parametrize("text", ["{}", "[]"])
 @pytest.mark.parametrize("name", ["thesis.docx", "results.json", "environment.json"])
-def test_an_output_directory_that_holds_something_else(config: dict[str, Any], name: str) -> None:
+def test_an_output_directory_that_holds_something_else(config: dict[str, Any], name: str, text: str) -> None:
     write(config)
     Path("mine").mkdir()
-    (Path("mine") / name).write_text("{}")
+    (Path("mine") / name).write_text(text)
     code, out, err = fit("dagfm.yaml", "-o", "mine")
     assert (code, out) == (2, "")
     assert "mine: holds something that is not a dagfm run" in err
     assert name in err
     assert "-o" in err
     assert [path.name for path in Path("mine").iterdir()] == [name]
-    assert (Path("mine") / name).read_text() == "{}"
+    assert (Path("mine") / name).read_text() == text
 
 
 def test_an_output_directory_that_is_a_file(config: dict[str, Any]) -> None:

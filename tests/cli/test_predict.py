@@ -228,6 +228,7 @@ def test_text_in_a_float_field_names_file_and_row(flat_run: Path, tmp_path: Path
     [
         (("-o", "scores.xlsx"), "scores.xlsx: cannot write '.xlsx'; valid suffixes: .csv, .parquet, .tsv"),
         (("--keep", "probability"), "--keep probability"),
+        (("--keep", "position"), "--keep position: holds List(Float64), which CSV cannot; write .parquet with -o"),
         (("--keep", "usr"), "column 'usr' is in none of the files"),
         (("--format", "excel"), "--format excel: unknown format; valid: parquet, csv, tsv, recbole"),
         (("-o", "nowhere.d/../scores.csv", "--keep", "x"), "column 'x'"),

@@ -263,3 +263,21 @@ def test_recombination_needs_both_sides() -> None:
 def test_a_configuration_is_made_in_python_too() -> None:
     config = Config.model_validate(MINIMAL)
     assert config.schema_.names == ("user", "item")
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            {"data": "clicks.csv"},
+            "data: expected one or more of the keys format, label, split, tables, test, train, valid",
+        ),
+        ({"embedding": 16}, "embedding: expected one or more of the keys size, found 16"),
+        ({"fields": {"user": "token"}}, "fields: expected a list, found {'user': 'token'}"),
+        ({"student": []}, "student: expected at least one, found []"),
+        ({"distillation": {"recombined": float("inf")}}, "distillation.recombined: Input should be a finite number"),
+        ({"training": {"distillation": {"learning_rate": float("inf")}}}, "learning_rate: Input should be a finite"),
+    ],
+)
+def test_another_kind_of_value_is_told_in_words_of_the_file(keys: dict[str, Any], told: str) -> None:
+    assert told in _refusal({**MINIMAL, **keys})

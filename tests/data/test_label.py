@@ -43,6 +43,7 @@ def test_dropped_values_may_leave_two() -> None:
         ([True, None, False], {}, r"clicks.csv: row 2: label 'y' is empty"),
         ([None, None], {}, r"clicks.csv: row 1: label 'y' is empty"),
         ([1, 1], {}, r"clicks.csv: label 'y': all 2 rows are 1, expected both 0 and 1"),
+        ([[1], [0]], {}, r"clicks.csv: label 'y' holds List\(Int64\), expected one value a row"),
         ([2, 1], {"positive_from": 4}, r"all 2 rows are 0"),
         ([3, 3], {"positive_from": 4, "drop": [3]}, r"no rows are left"),
     ],

@@ -32,7 +32,7 @@ def test_any_numbers_stay_finite(training: list[float], values: list[float]) -> 
     scaled = scale.apply(np.array(values)[:, None])
     assert scaled.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(scaled[:, 0]), np.isnan(values))
-    assert not np.isinf(scaled).any()
+    assert np.nanmax(np.abs(scaled), initial=0.0) <= 1e4
 
 
 def test_cells_as_vectors() -> None:

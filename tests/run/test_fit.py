@@ -245,3 +245,14 @@ def test_without_candidates_there_is_no_recombined_pool(folder: Path, log_path: 
     run = dagfm.fit(small_config(log_path, fields=fields), folder / "run", progress=Silent())
     assert not list((run.directory / "teacher_logits").glob("pool*"))
     assert json.loads((run.bundle / MANIFEST).read_text())["network"]["connect"] == "full"
+
+
+def test_an_unknown_baseline_is_refused_from_python_too(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(dagfm.InputError, match="unknown baseline; valid: scratch, fm"):
+        dagfm.fit(finished.folder / "dagfm.yaml", tmp_path / "run", baselines=["scrach"], progress=Silent())  # type: ignore[list-item]
+    assert not (tmp_path / "run").exists()
+
+
+def test_next_to_no_recombined_rows_are_one(finished: Finished, tmp_path: Path) -> None:
+    source, overrides = finished.folder / "dagfm.yaml", ["distillation.recombined=1e-6"]
+    assert dagfm.fit(source, tmp_path / "run", overrides=overrides, progress=Silent()).bundle.is_dir()

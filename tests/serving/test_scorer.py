@@ -203,7 +203,9 @@ def test_a_damaged_bundle_is_refused_by_the_files_name(
 
 
 def _change_manifest(bundle: Path, **changes: Any) -> None:
+    """As somebody with intent would: without the line that vouches for the rest."""
     manifest = json.loads((bundle / MANIFEST).read_text())
+    del manifest["fingerprint of this manifest"]
     (bundle / MANIFEST).write_text(json.dumps(manifest | changes))
 
 
@@ -229,6 +231,21 @@ def test_a_manifest_that_is_something_else_is_refused(finished: Finished, tmp_pa
     (bundle / MANIFEST).write_text(text)
     with pytest.raises(dagfm.InputError):
         dagfm.load(bundle)
+
+
+def test_an_altered_manifest_is_refused(finished: Finished, tmp_path: Path) -> None:
+    bundle = _copy(finished, tmp_path / "bundle")
+    text = (bundle / MANIFEST).read_text()
+    (bundle / MANIFEST).write_text(text.replace('"column": "click"', '"column": "clicks"'))
+    assert (bundle / MANIFEST).read_text() != text
+    with pytest.raises(dagfm.InputError, match=r"manifest\.json: its text differs"):
+        dagfm.load(bundle)
+
+
+@pytest.mark.parametrize("price", [1e10, 1e30, -1e38, 1e300])
+def test_any_finite_number_has_a_probability(finished: Finished, price: float) -> None:
+    row = pl.read_parquet(finished.test_file).head(1).to_dicts()[0]
+    assert np.isfinite(dagfm.load(finished.bundle).predict([{**row, "price": price}])).all()
 
 
 def test_arrays_that_do_not_fit_the_network_are_refused(finished: Finished, tmp_path: Path) -> None:

@@ -175,6 +175,18 @@ def test_what_was_damaged_is_redone_once_it_is_deleted(home: Path, broken: Path,
     assert weights(run) == weights(home / "whole")
 
 
+@pytest.mark.parametrize("change", [{"epoch": 1}, {"best": 0.9}, {"more": 1}])
+def test_an_altered_state_is_refused(home: Path, broken: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(broken, run)
+    path = run / "distillation" / "student" / "checkpoint.json"
+    state = json.loads(path.read_text())
+    state["position"] |= change
+    path.write_text(json.dumps(state))
+    with pytest.raises(dagfm.InputError, match=r"checkpoint\.json: checkpoint is altered; delete .*student"):
+        _fit(home, run)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"tensors": "x"}'])
 def test_a_checkpoints_state_that_is_something_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "checkpoint.json").write_text(text)

@@ -48,6 +48,11 @@ def predict(
     frame = read_rows(scorer, rows, format, parse_tables(table), kept)
     scored = frame.with_columns(pl.Series("probability", scorer.predict(frame, origin=rows)))
     scored = scored.select([*kept, "probability"])
+    nested = [name for name, kind in scored.schema.items() if kind.is_nested()]
+    if nested and (output is None or output.suffix != ".parquet"):
+        raise InputError(
+            f"--keep {nested[0]}: holds {scored.schema[nested[0]]}, which CSV cannot; write .parquet with -o"
+        )
     if output is None:
         buffer = io.BytesIO()
         scored.write_csv(buffer)

@@ -134,7 +134,21 @@ def _line(problem: Any) -> str:
         return f"{key}: '{problem['input']}' is not valid; valid: {expected}.{near}"
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: {message}, found {problem['input']!r}"
+    return f"{key}: {_in_yaml(problem) or message}, found {problem['input']!r}"
+
+
+def _in_yaml(problem: Any) -> str | None:
+    """What was expected, where pydantic would tell it in words of Python; None for other problems."""
+    match problem["type"]:
+        case "tuple_type":
+            return "expected a list"
+        case "too_short":
+            return "expected at least one"
+        case "model_type" | "model_attributes_type":
+            return f"expected one or more of the keys {listed(_keys_beside((*problem['loc'], '')))}"
+        case "dict_type":
+            return "expected keys with values"
+    return None
 
 
 def _is_tag(part: object) -> bool:

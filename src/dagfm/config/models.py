@@ -30,7 +30,7 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LabelConfig(_Section):

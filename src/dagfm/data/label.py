@@ -26,6 +26,8 @@ def labels(frame: pl.DataFrame, label: LabelConfig, origin: str) -> tuple[Int64,
             f"{origin}: label column '{label.column}' is missing; columns found: {listed(frame.columns)}.{near}"
         )
     series = frame[label.column]
+    if series.dtype.is_nested():
+        raise InputError(f"{origin}: label '{label.column}' holds {series.dtype}, expected one value a row")
     texts = token_text(series)
     if texts.drop_nulls().str.to_lowercase().is_in(["true", "false"]).all():
         series = (texts.str.to_lowercase() == "true").alias(label.column)

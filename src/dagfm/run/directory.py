@@ -46,7 +46,8 @@ def claim(directory: Path) -> Iterator[None]:
     held = [path.name for path in directory.iterdir() if not _is_ours(path.name)] if directory.exists() else []
     if held:
         marker = directory / _ENVIRONMENT
-        if not marker.is_file() or read_json(marker).get("kind") != _KIND:
+        said = read_json(marker) if marker.is_file() else None
+        if not isinstance(said, dict) or said.get("kind") != _KIND:
             raise InputError(
                 f"{directory}: holds something that is not a dagfm run ({', '.join(sorted(held)[:3])} ...); "
                 "name another directory with -o"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -16,7 +16,7 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare
-from dagfm.errors import InputError
+from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
@@ -71,6 +71,7 @@ def fit(
     directory = Path(run) if run is not None else default_directory(source)
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
+    baselines = _known(baselines)
     # Before the data is read, which may take long.
     device = _device(config.training.device)
     if config.warm_up is not None and not Path(config.warm_up).is_dir():
@@ -83,9 +84,7 @@ def fit(
         describe(directory, config, prepared)
         if config.distillation.recombined > 0 and not config.recombines:
             watch.line("no recombined rows: the fields name no two sides (context and candidate)")
-        story = _Story(
-            config, prepared, directory, device, several=seeds > 1, progress=watch, baselines=tuple(baselines)
-        )
+        story = _Story(config, prepared, directory, device, several=seeds > 1, progress=watch, baselines=baselines)
         with _threads(config.training.threads), _closing(watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
                 story.tell(seed)
@@ -213,6 +212,14 @@ class _Story:
 
     def _place(self, *parts: str, seed: int) -> Path:
         return place_of(self.directory, *parts, seed=seed, several=self.several)
+
+
+def _known(baselines: Iterable[Baseline]) -> tuple[Baseline, ...]:
+    baselines, valid = tuple(baselines), get_args(Baseline)
+    for name in baselines:
+        if name not in valid:
+            raise InputError(f"baseline '{name}': unknown baseline; valid: {listed(valid)}.{suggestion(name, valid)}")
+    return baselines
 
 
 def _device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dagfm.errors import InputError
-from dagfm.files import digest, read_json, write_bytes, write_json
+from dagfm.files import digest, fingerprint, read_json, write_bytes, write_json
 
 _STATE = "checkpoint.json"
 
@@ -22,7 +22,8 @@ def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str
     """
     name = f"checkpoint-{position}.safetensors"
     write_tensors(directory / name, tensors)
-    write_json(directory / _STATE, {**state, "tensors": name, "sha256": digest(directory / name)})
+    whole = {**state, "tensors": name, "sha256": digest(directory / name)}
+    write_json(directory / _STATE, {**whole, "fingerprint": fingerprint(whole)})
     _remove_tensors(directory, keep=name)
 
 
@@ -38,8 +39,11 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     try:
         tensors = directory / str(state["tensors"])
         expected = state["sha256"]
-    except (KeyError, TypeError):
+        altered = state.pop("fingerprint") != fingerprint(state)
+    except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a checkpoint; delete {directory} to start this phase again") from None
+    if altered:
+        raise InputError(f"{path}: checkpoint is altered; delete {directory} to start this phase again")
     if tensors.parent != directory or not tensors.is_file() or digest(tensors) != expected:
         raise InputError(
             f"{tensors}: checkpoint is missing, truncated or altered; delete {directory} to start this phase again"

@@ -110,7 +110,7 @@ def _pool_rows(shop: Workshop) -> int:
     if not shop.config.recombines:
         return 0
     how, epochs = shop.config.distillation, shop.config.training.distillation.epochs
-    return min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap)
+    return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
 def _write_scores(
