@@ -281,3 +281,10 @@ def test_a_configuration_is_made_in_python_too() -> None:
 )
 def test_another_kind_of_value_is_told_in_words_of_the_file(keys: dict[str, Any], told: str) -> None:
     assert told in _refusal({**MINIMAL, **keys})
+
+
+def test_an_fm_has_no_embedding_to_freeze() -> None:
+    frozen = {"distillation": {"embedding": "teacher_frozen"}}
+    assert "valid here: teacher_trainable, own" in _refusal({**MINIMAL, **frozen, "teacher": {"network": "fm"}})
+    both = [{"network": "fm"}, {"network": "crossnet"}]
+    assert load_config({**MINIMAL, **frozen, "teacher": both}).distillation.embedding == "teacher_frozen"

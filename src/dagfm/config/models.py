@@ -257,6 +257,15 @@ class Config(_Section):
             raise ValueError(f"'warm_up' goes with 'phase'; valid phases: {', '.join(PHASES)}")
         return self
 
+    @model_validator(mode="after")
+    def _a_frozen_embedding_fits(self) -> Self:
+        if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and is no "
+                "student's; valid here: teacher_trainable, own"
+            )
+        return self
+
     @property
     def schema_(self) -> Schema:
         """The fields as an ordered schema."""
