@@ -48,6 +48,15 @@ def test_what_a_user_can_cause_is_a_message_and_a_code(
     assert told.out == ""
 
 
+def test_an_error_that_is_a_text_alone_is_told_with_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """polars raises such, and ``replacing`` adds the file."""
+    error = FileNotFoundError("no such folder")
+    error.filename = "out.csv"
+    with pytest.raises(typer.Exit), reported():
+        raise error
+    assert capsys.readouterr().err == "error: out.csv: no such folder\n"
+
+
 @pytest.mark.parametrize("bug", [ValueError("a bug"), OSError(errno.EIO, "Input/output error"), BrokenPipeError()])
 def test_a_bug_rises_with_its_traceback(bug: BaseException) -> None:
     with pytest.raises(type(bug)), reported():

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from dagfm.errors import DagfmError
+from dagfm.errors import DagfmError, listed
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
@@ -62,7 +62,8 @@ def _told(error: OSError) -> str | None:
         return f"disk full{where}: {error.strerror}; free some space and run the same command again"
     if error.filename is None:
         return None
-    return f"{error.filename}: {error.strerror}"
+    # polars raises errors of the operating system with a text alone.
+    return f"{error.filename}: {error.strerror or listed(error.args)}"
 
 
 def _leave(message: str, code: int) -> None:
