@@ -261,8 +261,8 @@ class Config(_Section):
     def _a_frozen_embedding_fits(self) -> Self:
         if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
             raise ValueError(
-                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and is no "
-                "student's; valid here: teacher_trainable, own"
+                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and "
+                "cannot be a student's; valid here: teacher_trainable, own"
             )
         return self
 
