@@ -223,6 +223,37 @@ def test_text_in_a_float_field_names_file_and_row(flat_run: Path, tmp_path: Path
     assert not out.exists()
 
 
+def test_a_refused_cell_of_many_files_is_told_with_its_own(flat_run: Path, tmp_path: Path) -> None:
+    rows = flat(click_log(20)).with_columns(pl.col("price").cast(pl.String))
+    rows.write_csv(tmp_path / "day1.csv")
+    rows[6, "price"] = "dear"
+    rows.write_csv(tmp_path / "day2.csv")
+    for command in ("predict", "evaluate"):
+        code, told, err = invoke(command, flat_run, tmp_path / "day*.csv")
+        assert (code, told) == (2, "")
+        assert f"{tmp_path / 'day2.csv'}: row 7: column 'price' holds 'dear'" in err
+
+
+def test_rows_that_the_label_drops_count_in_a_refused_rows_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = flat(click_log(400)).with_columns(
+        click=pl.when(pl.int_range(pl.len()) % 4 == 0).then(-1).otherwise("click")
+    )
+    frame.write_csv(tmp_path / "clicks.csv")
+    config = small_config(tmp_path / "clicks.csv")
+    config["data"]["label"] = {"column": "click", "drop": [-1]}
+    config["fields"][-1]["separator"] = " "
+    monkeypatch.chdir(tmp_path)
+    dagfm.fit(config, tmp_path / "run")
+    rows = frame.head(20).with_columns(pl.col("price").cast(pl.String))
+    rows[6, "price"] = "dear"
+    rows.write_csv(tmp_path / "rows.csv")
+    assert (
+        "rows.csv: row 7: column 'price' holds 'dear'" in invoke("evaluate", tmp_path / "run", tmp_path / "rows.csv")[2]
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

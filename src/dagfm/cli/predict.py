@@ -34,7 +34,7 @@ def predict(
 
     import polars as pl
 
-    from dagfm.cli.rows import parse_tables, read_rows
+    from dagfm.cli.rows import located, parse_tables, read_rows
     from dagfm.errors import InputError, listed
     from dagfm.files import replacing
     from dagfm.serving.scorer import load
@@ -46,7 +46,9 @@ def predict(
         raise InputError("--keep probability: that is the name of the column with the scores; rename the input column")
     scorer = load(bundle)
     frame = read_rows(scorer, rows, format, parse_tables(table), kept)
-    scored = frame.with_columns(pl.Series("probability", scorer.predict(frame, origin=rows)))
+    with located(rows, format):
+        probabilities = scorer.predict(frame, origin=rows)
+    scored = frame.with_columns(pl.Series("probability", probabilities))
     scored = scored.select([*kept, "probability"])
     nested = [name for name, kind in scored.schema.items() if kind.is_nested()]
     if nested and (output is None or output.suffix != ".parquet"):

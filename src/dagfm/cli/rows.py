@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,18 @@ def read_rows(
             raise
         hint = " ".join(f"--table {key}=FILE" for key in keys)
         raise InputError(f"{error} The bundle was trained with side tables: name them with {hint}") from None
+
+
+@contextmanager
+def located(file: str, format: str | None) -> Iterator[None]:
+    """A cell of ``read_rows``'s table that is refused is told with its file, of a glob, and its row there."""
+    from dagfm.data.read import locate
+    from dagfm.encoding.values import BadValueError
+
+    try:
+        yield
+    except BadValueError as error:
+        raise InputError(f"{locate((file,), format, error.row)}: {error.problem}") from None
 
 
 def parse_tables(pairs: Iterable[str] | None) -> dict[str, str]:
