@@ -25,15 +25,15 @@ def read_rows(
     Raises InputError naming the column that is missing, and the side tables that training had where none are given.
     """
     from dagfm.data.formats import FORMATS
-    from dagfm.data.table import load_table
+    from dagfm.data.table import AbsentColumnError, load_table
 
     if format is not None and format not in FORMATS:
         raise InputError(f"--format {format}: unknown format; valid: {listed(FORMATS)}")
     try:
         return load_table([*scorer.schema.names, *more], (file,), format, tables)
-    except InputError as error:
+    except AbsentColumnError as error:
         keys = [key for key in scorer.card["tables"] if key not in tables]
-        if not keys or "none of the files" not in str(error):
+        if not keys:
             raise
         hint = " ".join(f"--table {key}=FILE" for key in keys)
         raise InputError(f"{error} The bundle was trained with side tables: name them with {hint}") from None

@@ -16,6 +16,11 @@ from dagfm.errors import InputError, listed, suggestion
 
 log = logging.getLogger(__name__)
 
+
+class AbsentColumnError(InputError):
+    """A column that is asked for is in none of the files."""
+
+
 NO_TABLES: Mapping[str, str] = MappingProxyType({})
 _KEY = "\0key"
 """Name of the joined key's text, which no column has."""
@@ -68,7 +73,7 @@ def _places(
         if not places:
             known = [column for columns in found.values() for column in columns]
             looked = "; ".join(f"{place} has {listed(columns)}" for place, columns in found.items())
-            raise InputError(f"column '{name}' is in none of the files: {looked}.{suggestion(name, known)}")
+            raise AbsentColumnError(f"column '{name}' is in none of the files: {looked}.{suggestion(name, known)}")
         if len(places) > 1:
             raise InputError(f"column '{name}' is in {' and in '.join(places)}; rename or remove one")
         if places[0] == origin:
