@@ -127,7 +127,7 @@ def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, fro
     """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
 
     ``teachers`` are weights files. A heavily decayed table leaves products of several embeddings next to nothing, and
-    with them their gradients. Raises InputError where a frozen embedding has no teacher's to be.
+    with them their gradients.
     """
     for path in teachers:
         weight = read_tensors(path)["embedding.weight"]
@@ -140,11 +140,7 @@ def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, fro
                 model.embedding.weight.copy_(weight * factor)
             model.embedding.weight.requires_grad_(not frozen)
             return
-    if frozen:
-        raise InputError(
-            f"distillation.embedding: 'teacher_frozen', but no teacher's embedding has {model.size} numbers a field; "
-            "valid here: teacher_trainable, own"
-        )
+    assert not frozen, "the configuration refuses a frozen embedding that no teacher has"
     log.info("no teacher's embedding has %d numbers a field; the student's starts at random", model.size)
 
 
