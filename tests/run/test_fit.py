@@ -256,3 +256,11 @@ def test_an_unknown_baseline_is_refused_from_python_too(finished: Finished, tmp_
 def test_next_to_no_recombined_rows_are_one(finished: Finished, tmp_path: Path) -> None:
     source, overrides = finished.folder / "dagfm.yaml", ["distillation.recombined=1e-6"]
     assert dagfm.fit(source, tmp_path / "run", overrides=overrides, progress=Silent()).bundle.is_dir()
+
+
+def test_decays_that_are_nearly_equal_have_folders_of_their_own(finished: Finished, tmp_path: Path) -> None:
+    nearly = ["training.scratch.decay=[0.001, 0.001001]", "training.scratch.epochs=1"]
+    source = finished.folder / "dagfm.yaml"
+    dagfm.fit(source, tmp_path / "run", overrides=nearly, baselines=["scratch"], progress=Silent())
+    held = sorted(path.parent.name for path in (tmp_path / "run" / "baselines").rglob(MANIFEST))
+    assert held == ["decay-0.001-dropout-0.1", "decay-0.001001-dropout-0.1"]

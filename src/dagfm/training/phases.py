@@ -127,7 +127,7 @@ def train_baseline(
         for dropout in settings.dropout:
             one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
-                directory / f"decay-{one.decay:.3g}-dropout-{one.dropout:.3g}",
+                directory / f"decay-{one.decay:g}-dropout-{one.dropout:g}",
                 shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
