@@ -18,7 +18,7 @@ from dagfm.errors import InputError
 
 MANIFEST = "manifest.json"
 _OWN = "fingerprint of this manifest"
-"""Key of a manifest that vouches for the rest of it; the first versions wrote none."""
+"""Key of a manifest that vouches for the rest of it; who edits one by hand leaves it out."""
 
 
 @contextmanager
