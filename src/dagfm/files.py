@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,9 +44,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files that killed writers left anywhere under ``directory``, which nobody writes now."""
+    """Remove what killed writers left half-written anywhere under ``directory``, which nobody writes now."""
     for temporary in list(directory.rglob(".*.tmp")):
-        if temporary.is_file():
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
             temporary.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,18 @@ def test_a_baseline_added_later_trains_alone(redo: Redo) -> None:
 def test_a_student_added_later_trains_alone(redo: Redo) -> None:
     redo("student=[{name: student, depth: 2}, {name: other, depth: 1}]", baselines=())
     assert redo.trained == ["distillation of other (seed 2022)", "finetuning of other (seed 2022)"]
+
+
+def test_a_log_that_is_only_touched_trains_nothing(redo: Redo, base: Path) -> None:
+    os.utime(base / "clicks.parquet")
+    assert redo() == set()
+
+
+def test_the_bundle_of_a_student_no_longer_configured_goes(redo: Redo) -> None:
+    redo("student=[{name: student, depth: 2}, {name: other, depth: 1}]", baselines=())
+    assert {path.name for path in (redo.run / "bundles").iterdir()} == {"student", "other"}
+    redo(baselines=())
+    assert list((redo.run / "bundles").iterdir()) == []
 
 
 def test_more_seeds_find_the_first_ones_work_and_fewer_too(redo: Redo) -> None:

@@ -218,7 +218,7 @@ def test_a_run_whose_encoder_is_of_other_data_is_refused(finished: Finished, tmp
     """A run that began anew on other rows still holds finished phases of the old ones."""
     run = _alone(finished, tmp_path / "source", "teacher_training", None).directory
     made_from = json.loads((run / "prepared.json").read_text())
-    (run / "prepared.json").write_text(json.dumps(made_from | {"fingerprint": "0" * 16}))
+    (run / "prepared.json").write_text(json.dumps(made_from | {"content": "0" * 16}))
     with pytest.raises(dagfm.InputError, match=r"warm_up: .*teacher_training.teacher was trained on other data"):
         _alone(finished, tmp_path / "run", "distillation", run)
 

@@ -13,7 +13,7 @@ from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Int64, Ragged, Rows
 from dagfm.errors import InputError
-from dagfm.files import open_sealed, seal, write_array
+from dagfm.files import fingerprint, open_sealed, seal, write_array
 
 KIND = "prepared data"
 FORMAT = 1
@@ -38,6 +38,9 @@ class Prepared:
 
     directory: Path
     fingerprint: str
+    """Of the input files' places, sizes and times: where to find this directory again."""
+    content: str
+    """Of what is in it: the same rows give the same, wherever their files lie and whenever they were touched."""
     encoder: Encoder
     train: Dataset
     valid: Dataset
@@ -56,12 +59,11 @@ class Prepared:
             counts = _mapped(directory / COUNTS)
         except InputError as error:
             raise InputError(f"{error}; delete the folder {directory} and run again") from None
-        return cls(directory, manifest["fingerprint"], encoder, train, valid, test, counts)
+        content = fingerprint(manifest["files"])
+        return cls(directory, manifest["fingerprint"], content, encoder, train, valid, test, counts)
 
 
-def write_prepared(
-    directory: Path, fingerprint: str, encoder: Encoder, parts: dict[str, Dataset], counts: Int64
-) -> None:
+def write_prepared(directory: Path, key: str, encoder: Encoder, parts: dict[str, Dataset], counts: Int64) -> None:
     """Write everything into ``directory`` and seal it: the manifest, written last, says that it is complete."""
     names = encoder.write(directory)
     for part, dataset in parts.items():
@@ -78,7 +80,7 @@ def write_prepared(
     names.append(COUNTS)
     write_array(directory / COUNTS, counts)
     rows = {part: len(dataset) for part, dataset in parts.items()}
-    seal(directory, KIND, FORMAT, names, {"fingerprint": fingerprint, "rows": rows})
+    seal(directory, KIND, FORMAT, names, {"fingerprint": key, "rows": rows})
 
 
 def _read(part: Path, sequences: int) -> Dataset:

@@ -18,7 +18,7 @@ from dagfm.data.dataset import FORMAT, Dataset, Prepared, write_prepared
 from dagfm.data.label import check_classes, labels
 from dagfm.data.read import expand, locate, told
 from dagfm.data.split import PARTS, random_split
-from dagfm.data.table import load_table
+from dagfm.data.table import AbsentColumnError, load_table
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32
 from dagfm.encoding.scale import vectors_of
@@ -111,7 +111,11 @@ def _encode(config: Config, tell: Progress) -> tuple[Encoder, dict[str, Dataset]
 def _labelled(config: Config, paths: tuple[str, ...]) -> tuple[pl.DataFrame, Float32]:
     """The kept rows of some files with their labels, float fields checked while file and row can still be named."""
     schema, label = config.schema_, config.data.label
-    frame = load_table([*schema.names, label.column], paths, config.data.format, config.data.tables)
+    try:
+        frame = load_table([*schema.names, label.column], paths, config.data.format, config.data.tables)
+    except AbsentColumnError as error:
+        role = "data.label.column" if error.column == label.column else "fields"
+        raise InputError(f"{role}: {error}") from None
     try:
         _check_floats(schema, frame, told(paths))
         kept, clicks = labels(frame, label, told(paths))

@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class AbsentColumnError(InputError):
-    """A column that is asked for is in none of the files."""
+    """The column ``column`` is asked for and in none of the files."""
+
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 NO_TABLES: Mapping[str, str] = MappingProxyType({})
@@ -73,7 +77,9 @@ def _places(
         if not places:
             known = [column for columns in found.values() for column in columns]
             looked = "; ".join(f"{place} has {listed(columns)}" for place, columns in found.items())
-            raise AbsentColumnError(f"column '{name}' is in none of the files: {looked}.{suggestion(name, known)}")
+            raise AbsentColumnError(
+                name, f"column '{name}' is in none of the files: {looked}.{suggestion(name, known)}"
+            )
         if len(places) > 1:
             raise InputError(f"column '{name}' is in {' and in '.join(places)}; rename or remove one")
         if places[0] == origin:

@@ -1,4 +1,4 @@
-"""Factorization machine of order two, the smallest student and a baseline (Rendle, ICDM 2010)."""
+"""Factorization machine of order two, a baseline (Rendle, ICDM 2010)."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def describe(directory: Path, config: Config, prepared: Prepared) -> None:
     }
     write_json(directory / _ENVIRONMENT, environment)
     made_from = directory / PREPARED
-    now = {"fingerprint": prepared.fingerprint, "directory": str(prepared.directory)}
+    now = {key: str(getattr(prepared, key)) for key in ("fingerprint", "content", "directory")}
     if made_from.exists() and read_json(made_from) == now and (directory / ENCODER).is_dir():
         return
     made_from.unlink(missing_ok=True)  # it vouches for the encoder

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,9 +129,12 @@ class _Story:
         for name, model in served.items():
             if len(served) > 1:
                 self._bundle(self.directory / "bundles" / name, model)
+        self._remove_bundles(keep=served if len(served) > 1 else ())
         chosen = min(served.values(), key=self._merit) if served else None
         if chosen is not None:
             self._bundle(self.directory / "bundle", chosen)
+        elif (self.directory / "bundle").exists():
+            self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
         results = assemble(
             self.directory,
             rows={part: len(getattr(self.prepared, part)) for part in ("train", "valid", "test")},
@@ -145,6 +149,13 @@ class _Story:
         bundle = bundle_of(self.config, self.prepared, student)
         if not holds(directory, bundle):
             write_bundle(directory, bundle)
+
+    def _remove_bundles(self, keep: Collection[str]) -> None:
+        """Remove the bundles of students that the configuration no longer names."""
+        for bundle in (self.directory / "bundles").glob("*"):
+            if bundle.name not in keep:
+                log.info("removed %s: that student is no longer configured", bundle)
+                shutil.rmtree(bundle)
 
     def _teachers(self, shop: Workshop) -> list[Trained]:
         phase, warm_up = self.config.phase, self.config.warm_up

@@ -42,7 +42,7 @@ class Bundle:
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
     """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""
-    fresh = directory.with_name(f".{directory.name}.new")
+    fresh = directory.with_name(f".{directory.name}.new.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     names = bundle.encoder.write(fresh)
@@ -50,7 +50,7 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     write_bytes(fresh / _WEIGHTS, save(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
     seal(fresh, KIND, FORMAT, [*names, _WEIGHTS, _CALIBRATION], {**bundle.card, "network": dict(bundle.network)})
-    old = directory.with_name(f".{directory.name}.old")
+    old = directory.with_name(f".{directory.name}.old.tmp")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)

@@ -115,7 +115,7 @@ class WarmUp:
     def _encoder(self) -> Encoder:
         """The encoder of the rows that these weights were trained on."""
         made_from = read_json(self.run / PREPARED)
-        if made_from["fingerprint"] != self.facts["inputs"]["made from"]["data"]:
+        if made_from["content"] != self.facts["inputs"]["made from"]["data"]:
             raise InputError(
                 f"warm_up: {self.directory} was trained on other data than {self.run} has been started on since; "
                 "finish that run first"

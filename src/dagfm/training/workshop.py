@@ -85,7 +85,7 @@ class Workshop:
         """What every phase depends on, and ``more``."""
         own = more.pop("training", {})
         return {
-            "made from": {"data": self.prepared.fingerprint, **more.pop("made_from", {})},
+            "made from": {"data": self.prepared.content, **more.pop("made_from", {})},
             "embedding": self.config.embedding.model_dump(),
             "training": {
                 "seed": self.seed,
