@@ -27,7 +27,7 @@ def evaluate(
     import numpy as np
 
     from dagfm import metrics
-    from dagfm.cli.rows import located, parse_tables, read_rows
+    from dagfm.cli.rows import located, parse_tables, read_rows, score
     from dagfm.config.models import LabelConfig
     from dagfm.data.label import labels
     from dagfm.serving.scorer import load
@@ -38,7 +38,7 @@ def evaluate(
     with located(rows, format):
         kept, clicks = labels(frame, label, rows)
         # Of all rows, dropped ones too, so that a refused cell is told with its row in the file.
-        logits = scorer.served_logits(frame, origin=rows)[kept]
+        logits = score(scorer, frame, rows)[kept]
     probabilities = metrics.sigmoid(logits)
     figures = {
         "rows": len(clicks),

@@ -34,9 +34,10 @@ def predict(
 
     import polars as pl
 
-    from dagfm.cli.rows import located, parse_tables, read_rows
+    from dagfm.cli.rows import located, parse_tables, read_rows, score
     from dagfm.errors import InputError, listed
     from dagfm.files import replacing
+    from dagfm.metrics import sigmoid
     from dagfm.serving.scorer import load
 
     if output is not None and output.suffix not in _WRITERS:
@@ -47,7 +48,7 @@ def predict(
     scorer = load(bundle)
     frame = read_rows(scorer, rows, format, parse_tables(table), kept)
     with located(rows, format):
-        probabilities = scorer.predict(frame, origin=rows)
+        probabilities = sigmoid(score(scorer, frame, rows)).astype("float32")
     scored = frame.with_columns(pl.Series("probability", probabilities))
     scored = scored.select([*kept, "probability"])
     nested = [name for name, kind in scored.schema.items() if kind.is_nested()]

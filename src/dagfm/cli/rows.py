@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from dagfm.errors import InputError, listed
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from dagfm.serving.scorer import Scorer
 
@@ -49,6 +51,18 @@ def located(file: str, format: str | None) -> Iterator[None]:
         yield
     except BadValueError as error:
         raise InputError(f"{locate((file,), format, error.row)}: {error.problem}") from None
+
+
+def score(scorer: Scorer, frame: pl.DataFrame, file: str) -> NDArray[np.float64]:
+    """The calibrated logits (N,) of all rows, with progress on stderr."""
+    from dagfm.cli.progress import progress_for_stderr
+
+    watch = progress_for_stderr()
+    watch.start(f"scoring {file}", frame.height)
+    try:
+        return scorer.served_logits(frame, origin=file, advance=watch.advance)
+    finally:
+        watch.finish()
 
 
 def parse_tables(pairs: Iterable[str] | None) -> dict[str, str]:

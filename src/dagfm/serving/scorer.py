@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
 from dagfm.serving.forward import Network, embed
+
+Advance = Callable[[int], None]
 
 CHUNK = 8192
 """Rows scored at a time, which bounds the memory of the states."""
@@ -48,16 +50,24 @@ class Scorer:
         """
         return sigmoid(self.served_logits(rows, origin)).astype(np.float32)
 
-    def served_logits(self, rows: Any, origin: str = "rows") -> Float64:
-        """Return the calibrated logits (N,) of N raw rows: what ``predict`` puts through the sigmoid."""
-        calibration = self.bundle.calibration
-        return calibration["scale"] * self.logits(rows, origin).astype(np.float64) + calibration["shift"]
+    def served_logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float64:
+        """Return the calibrated logits (N,) of N raw rows: what ``predict`` puts through the sigmoid.
 
-    def logits(self, rows: Any, origin: str = "rows") -> Float32:
-        """Return the logits (N,) of N raw rows, before calibration; as ``predict`` otherwise."""
+        ``advance`` is told how many more rows are done, a chunk at a time.
+        """
+        calibration = self.bundle.calibration
+        return calibration["scale"] * self.logits(rows, origin, advance).astype(np.float64) + calibration["shift"]
+
+    def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
+        """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
         encoded = self.bundle.encoder.encode(to_frame(rows, origin), origin)
-        parts = [self._score(encoded.take(chunk)) for chunk in _chunks(len(encoded))]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        logits = np.empty(len(encoded), np.float32)
+        for start in range(0, len(encoded), CHUNK):
+            chunk = np.arange(start, min(start + CHUNK, len(encoded)))
+            logits[chunk] = self._score(encoded.take(chunk))
+            if advance is not None:
+                advance(len(chunk))
+        return logits
 
     def _score(self, rows: Rows) -> Float32:
         return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.offsets, rows))
@@ -73,7 +83,3 @@ def load(path: str | Path) -> Scorer:
     if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
         directory = directory / "bundle"
     return Scorer(read_bundle(directory))
-
-
-def _chunks(count: int) -> list[np.ndarray]:
-    return [np.arange(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
