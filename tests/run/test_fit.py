@@ -118,7 +118,7 @@ def test_summary_and_comparisons_of_one_seed(finished: Finished) -> None:
 
 def test_what_is_served_is_best_on_validation_and_in_the_bundle(finished: Finished) -> None:
     phases = [finished.entry("student", phase) for phase in ("distillation", "finetuning")]
-    assert finished.served["metrics"]["valid"]["auc"] == max(line["metrics"]["valid"]["auc"] for line in phases)
+    assert finished.served["metrics"]["valid"]["logloss"] == min(line["metrics"]["valid"]["logloss"] for line in phases)
     weights = finished.run / finished.served["phase"] / "student" / "weights.safetensors"
     assert (finished.bundle / "weights.safetensors").read_bytes() == weights.read_bytes()
     card = json.loads((finished.bundle / MANIFEST).read_text())
@@ -176,7 +176,7 @@ def test_every_student_has_a_bundle_and_the_best_is_served(folder: Path, log_pat
     run = dagfm.fit(config, folder / "run", baselines=["scratch"], progress=Silent())
     assert _names(run.directory / "bundles") == {"lean", "rich"}
     students_lines = [line for line in run.results["models"] if line["role"] == "student"]
-    best = max(students_lines, key=lambda line: line["metrics"]["valid"]["auc"])
+    best = min(students_lines, key=lambda line: line["metrics"]["valid"]["logloss"])
     assert run.results["served"] == {key: best[key] for key in ("name", "phase", "seed")}
     for name in ("lean", "rich"):
         bundle = run.directory / "bundles" / name
@@ -218,9 +218,9 @@ def test_seeds_repeat_everything_and_report_mean_and_deviation(folder: Path, log
             assert spread["std"] == pytest.approx(abs(figures[0] - figures[1]) / 2**0.5)
     for line in run.results["comparisons"]:
         assert line["auc"]["std"] > 0
-    best = max(
+    best = min(
         (line for line in run.results["models"] if line["role"] == "student"),
-        key=lambda line: line["metrics"]["valid"]["auc"],
+        key=lambda line: line["metrics"]["valid"]["logloss"],
     )
     assert run.results["served"] == {key: best[key] for key in ("name", "phase", "seed")}
 
