@@ -19,7 +19,7 @@ import dagfm
 from dagfm.config import Config
 from dagfm.data.dataset import Prepared
 from dagfm.errors import InputError
-from dagfm.files import read_json, remove_leftovers, write_bytes, write_json
+from dagfm.files import MANIFEST, read_json, remove_leftovers, write_bytes, write_json
 from dagfm.training.warm_up import ENCODER, PREPARED
 
 _ENVIRONMENT = "environment.json"
@@ -63,10 +63,12 @@ def claim(directory: Path) -> Iterator[None]:
         if not held:
             write_json(directory / _ENVIRONMENT, {"kind": _KIND, "format": 1})
         yield
+    except InputError:
+        if not held and not any(directory.rglob(MANIFEST)):
+            shutil.rmtree(directory)  # refused before anything was finished
+        raise
     finally:
         lock.release()
-        if not held and {path.name for path in directory.iterdir()} <= {_LOCK, _ENVIRONMENT}:
-            shutil.rmtree(directory)  # refused before anything was made
 
 
 def place_of(directory: Path, *parts: str, seed: int, several: bool) -> Path:
