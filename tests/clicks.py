@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+STAGES = {
+    "teacher_training/teacher",
+    "teacher_logits",
+    "distillation/student",
+    "finetuning/student",
+    "baselines/scratch/decay-0.001-dropout-0.1",
+    "baselines/fm/decay-0.001-dropout-0.1",
+}
+"""Finished phases of a run of ``small_config`` with both baselines."""
+
 
 class Silent:
     """Progress that nobody watches."""

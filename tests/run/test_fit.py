@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clicks import Finished, Silent, small_config
+from clicks import STAGES, Finished, Silent, small_config
 
 import dagfm
 from dagfm.files import MANIFEST
@@ -43,14 +43,7 @@ def test_a_run_leaves_the_documented_files(finished: Finished) -> None:
     assert _names(run) - {".lock"} == documented
     for phase in ("teacher_training/teacher", "distillation/student", "finetuning/student"):
         assert _names(run / phase) == PHASE
-    assert _finished_phases(run) == {
-        "teacher_training/teacher",
-        "teacher_logits",
-        "distillation/student",
-        "finetuning/student",
-        "baselines/scratch/decay-0.001-dropout-0.1",
-        "baselines/fm/decay-0.001-dropout-0.1",
-    }
+    assert _finished_phases(run) == STAGES
     assert _names(finished.bundle) == BUNDLE
     prepared = json.loads((run / "prepared.json").read_text())
     assert Path(prepared["directory"]) == finished.folder / ".dagfm" / "prepared" / prepared["fingerprint"]

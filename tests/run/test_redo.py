@@ -10,19 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from clicks import Silent, click_log, small_config
+from clicks import STAGES, Silent, click_log, small_config
 
 import dagfm
 from dagfm.training import loop
-
-STAGES = {
-    "teacher_training/teacher",
-    "teacher_logits",
-    "distillation/student",
-    "finetuning/student",
-    "baselines/scratch/decay-0.001-dropout-0.1",
-    "baselines/fm/decay-0.001-dropout-0.1",
-}
 
 
 class Redo:
@@ -169,6 +160,11 @@ def test_a_student_added_later_trains_alone(redo: Redo) -> None:
 def test_a_log_that_is_only_touched_trains_nothing(redo: Redo, base: Path) -> None:
     os.utime(base / "clicks.parquet")
     assert redo() == set()
+
+
+def test_a_label_rule_that_changes_no_label_trains_nothing_and_reaches_the_bundle(redo: Redo) -> None:
+    assert redo("data.label={column: click, positive_from: 1}") == set()
+    assert dagfm.load(redo.run).card["label"]["positive_from"] == 1
 
 
 def test_the_bundle_of_a_student_no_longer_configured_goes(redo: Redo) -> None:
