@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A deadline measures the machine's load, and speed is never asserted in a test.
 settings.register_profile("dagfm", deadline=None)
 settings.load_profile("dagfm")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Take back the handler that a command in this process leaves: its stderr is gone when the command is over."""
+    logger = logging.getLogger("dagfm")
+    before = logger.handlers, logger.level
+    yield
+    logger.handlers, logger.level = before
 
 
 @pytest.fixture

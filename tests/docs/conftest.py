@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -108,15 +107,6 @@ def command(words: list[str]) -> None:
     )
     if output is not None:
         output.write_text(done.stdout)
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    """Take back the handler that a command in this process leaves: its stderr is gone when the command is over."""
-    logger = logging.getLogger("dagfm")
-    before = logger.handlers, logger.level
-    yield
-    logger.handlers, logger.level = before
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ class Prepared:
             encoder = Encoder.read(directory)
             sequences = sum(field.type == "token_seq" for field in encoder.schema)
             train, valid, test = (_read(directory / part, sequences) for part in PARTS)
-            counts = _mapped(directory / COUNTS)
+            counts = mapped(directory / COUNTS)
         except InputError as error:
             raise InputError(f"{error}; delete the folder {directory} and run again") from None
         content = fingerprint(manifest["files"])
@@ -85,14 +85,14 @@ def write_prepared(directory: Path, key: str, encoder: Encoder, parts: dict[str,
 
 def _read(part: Path, sequences: int) -> Dataset:
     ragged = [
-        Ragged(_mapped(part / f"seq{index}-offsets.npy"), _mapped(part / f"seq{index}-values.npy"))
+        Ragged(mapped(part / f"seq{index}-offsets.npy"), mapped(part / f"seq{index}-values.npy"))
         for index in range(sequences)
     ]
-    rows = Rows(_mapped(part / "tokens.npy"), _mapped(part / "floats.npy"), tuple(ragged))
-    return Dataset(rows, _mapped(part / "labels.npy"))
+    rows = Rows(mapped(part / "tokens.npy"), mapped(part / "floats.npy"), tuple(ragged))
+    return Dataset(rows, mapped(part / "labels.npy"))
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def mapped(path: Path) -> NDArray[Any]:
     """A memory-mapped array, seen as a plain one: ``np.memmap`` does extra work at every slice."""
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagfm.data.batches import Pool
+from dagfm.data.dataset import mapped
 from dagfm.data.recombine import recombined
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.files import write_array
@@ -29,11 +28,11 @@ class TeacherLogits:
 
     def read(self, part: str) -> Float32:
         """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""
-        return _array(self.directory, part)
+        return mapped(self.directory / f"{part}.npy")
 
     def pool(self) -> Pool:
         """The recombined rows and their logits, memory-mapped."""
-        return Pool(*(_array(self.directory, f"pool-{name}") for name in ("context", "candidate", "logits")))
+        return Pool(*(mapped(self.directory / f"pool-{name}.npy") for name in ("context", "candidate", "logits")))
 
 
 def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
@@ -127,8 +126,3 @@ def _write_scores(
             shop.progress.advance(len(rows))
 
     write_array(directory / f"{name}.npy", score_chunks(models, shown(), count))
-
-
-def _array(directory: Path, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    return array

@@ -34,7 +34,7 @@ STUDENT = ("distillation", "finetuning")
 TINY = 0.05
 """A teacher's embedding whose numbers are typically smaller than this is rescaled before a student starts from it."""
 UNIT = 0.25
-"""What it is rescaled to: the size of a freshly drawn embedding of 16 numbers."""
+"""What it is rescaled to: 16 such numbers make a vector of length one."""
 
 
 @dataclass(frozen=True)
