@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from dagfm import __version__
+from dagfm.cli.data import data
 from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
 
@@ -75,3 +76,4 @@ def _global_options(
 
 for _verb in VERBS:
     app.command(_verb)(getattr(import_module(f"dagfm.cli.{_verb}"), _verb))
+app.add_typer(data, name="data")
