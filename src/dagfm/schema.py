@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
@@ -252,6 +253,31 @@ class Schema(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Columns of the data that the fields are read from, each once."""
         return tuple(dict.fromkeys(field.source for field in self.fields if field.cross is None))
+
+    def named(self, name: str) -> Field:
+        """The field of this name."""
+        return self._by_name[name]
+
+    def ids_column(self, name: str) -> int:
+        """The column of a field of form ids in encoded rows' tokens."""
+        return self._ids_columns[name]
+
+    def numbers_column(self, name: str) -> int:
+        """The first column of a field of form numbers in encoded rows' floats."""
+        return self._numbers_columns[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
+    @cached_property
+    def _ids_columns(self) -> dict[str, int]:
+        return {field.name: column for column, field in enumerate(self.of_form("ids"))}
+
+    @cached_property
+    def _numbers_columns(self) -> dict[str, int]:
+        fields = self.of_form("numbers")
+        return {field.name: sum(one.width for one in fields[:index]) for index, field in enumerate(fields)}
 
     def of_form(self, form: Form) -> tuple[Field, ...]:
         """The fields of one form, in node order: the order of their columns in encoded rows."""

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from clicks import Silent, Told
+from oracle import fitted, row_counts
 
 from dagfm.config import Config, load_config
-from dagfm.data.counts import row_counts
 from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare, prepared_fingerprint
 from dagfm.data.recombine import recombined
@@ -43,6 +44,10 @@ def config(train: Path | str, **data: Any) -> Config:
     return load_config({"data": {"train": str(train), "label": label, **data}, "fields": FIELDS})
 
 
+def prepared_key(made: Config, folder: Path) -> str:
+    return prepared_fingerprint(made, open_inputs(made, folder / ".dagfm", Silent()))
+
+
 def snapshot(directory: Path) -> dict[str, tuple[bytes, int]]:
     return {
         path.relative_to(directory).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
@@ -58,10 +63,10 @@ def log_file(tmp_path: Path) -> Path:
 
 
 def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
-    told: list[str] = []
-    prepared = prepare(config(log_file), tmp_path, told.append)
+    told = Told()
+    prepared = prepare(config(log_file), tmp_path, told)
     assert prepared.directory == tmp_path / ".dagfm" / "prepared" / prepared.fingerprint
-    assert told[0].startswith("reading ") and told[-1] == "writing prepared data"
+    assert told.lines[0].startswith("200 rows x 5 columns: about 0 s, ")
     kept = table().filter(pl.col("rating") != 3)
     n = kept.height
     assert [len(part) for part in (prepared.valid, prepared.test)] == [int(n * 0.1)] * 2
@@ -79,7 +84,7 @@ def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
 
 
 def test_arrays_are_mapped_and_read_only(tmp_path: Path, log_file: Path) -> None:
-    rows = prepare(config(log_file), tmp_path).train.rows
+    rows = prepare(config(log_file), tmp_path, Silent()).train.rows
     for array in (rows.tokens, rows.floats, rows.sequences[0].offsets, rows.sequences[0].values):
         assert isinstance(array.base, np.memmap) and not array.flags.writeable
     mixed = recombined(rows, config(log_file).schema_, np.arange(3), np.arange(3))
@@ -98,7 +103,7 @@ def test_every_format_prepares_the_same_bytes(tmp_path: Path) -> None:
     frame[70:].write_csv(tmp_path / "part-2.csv")
     contents = []
     for name in ("a.parquet", "a.csv", "a.tsv", "a.inter", "part-*.csv"):
-        prepared = prepare(config(tmp_path / name), tmp_path)
+        prepared = prepare(config(tmp_path / name), tmp_path, Silent())
         files = {name: data for name, (data, _) in snapshot(prepared.directory).items()}
         del files["manifest.json"]  # holds the fingerprint, which names the input
         contents.append(files)
@@ -107,9 +112,9 @@ def test_every_format_prepares_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path, log_file: Path) -> None:
-    first = prepare(config(log_file), tmp_path)
+    first = prepare(config(log_file), tmp_path, Silent())
     before = snapshot(first.directory)
-    second = prepare(config(log_file), tmp_path)
+    second = prepare(config(log_file), tmp_path, Silent())
     assert second.fingerprint == first.fingerprint
     assert snapshot(first.directory) == before
     assert Prepared.open(first.directory).fingerprint == first.fingerprint
@@ -135,7 +140,7 @@ def test_given_parts_are_not_split(tmp_path: Path) -> None:
     for name, part in (("train", frame[:150]), ("valid", frame[150:170]), ("test", frame[170:])):
         part.write_csv(tmp_path / f"{name}.csv")
     paths = {name: str(tmp_path / f"{name}.csv") for name in ("valid", "test")}
-    prepared = prepare(config(tmp_path / "train.csv", **paths), tmp_path)
+    prepared = prepare(config(tmp_path / "train.csv", **paths), tmp_path, Silent())
     sizes = [part.filter(pl.col("rating") != 3).height for part in (frame[:150], frame[150:170], frame[170:])]
     assert [len(part) for part in (prepared.train, prepared.valid, prepared.test)] == sizes
 
@@ -143,14 +148,14 @@ def test_given_parts_are_not_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: str(field.get("type", "token")))
 def test_one_field_of_each_type(tmp_path: Path, log_file: Path, field: dict[str, Any]) -> None:
     value = config(log_file).model_dump(mode="json", exclude_unset=True)
-    prepared = prepare(load_config({**value, "fields": [field]}), tmp_path)
+    prepared = prepare(load_config({**value, "fields": [field]}), tmp_path, Silent())
     assert len(prepared.train.rows) == len(prepared.train.labels) == len(prepared.train) > 0
 
 
 @pytest.mark.parametrize("name", ["train/tokens.npy", "valid/labels.npy", "encoder.json", "vocabulary/001.parquet"])
 @pytest.mark.parametrize("damage", ["truncated", "altered", "removed"])
 def test_damage_is_refused(tmp_path: Path, log_file: Path, name: str, damage: str) -> None:
-    directory = prepare(config(log_file), tmp_path).directory
+    directory = prepare(config(log_file), tmp_path, Silent()).directory
     path = directory / name
     data = path.read_bytes()
     if damage == "removed":
@@ -158,7 +163,7 @@ def test_damage_is_refused(tmp_path: Path, log_file: Path, name: str, damage: st
     else:
         path.write_bytes(data[:-1] if damage == "truncated" else data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(InputError, match=rf"{name}: .*; delete the folder .*{directory.name} and run again"):
-        prepare(config(log_file), tmp_path)
+        prepare(config(log_file), tmp_path, Silent())
 
 
 def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> None:
@@ -169,7 +174,7 @@ def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> Non
         (store / f".{key}.tmp" / "train" / "tokens.npy").write_bytes(b"half")
     with (store / ".4567.lock").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        prepared = prepare(config(log_file), tmp_path)
+        prepared = prepare(config(log_file), tmp_path, Silent())
     assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [".4567.tmp", own]
     assert "train/tokens.npy" in snapshot(prepared.directory)
 
@@ -180,7 +185,7 @@ def test_a_failed_run_leaves_nothing(tmp_path: Path, log_file: Path, monkeypatch
 
     monkeypatch.setattr("dagfm.data.dataset.seal", full)
     with pytest.raises(OSError, match="No space left"):
-        prepare(config(log_file), tmp_path)
+        prepare(config(log_file), tmp_path, Silent())
     assert [path.suffix for path in (tmp_path / ".dagfm" / "prepared").iterdir()] == [".lock"]
 
 
@@ -188,7 +193,7 @@ def test_a_bad_value_is_named_by_its_own_file_and_row(tmp_path: Path) -> None:
     table(50).write_csv(tmp_path / "part-1.csv")
     table(50).with_columns(price=pl.Series(["1"] * 20 + ["cheap"] + ["2"] * 29)).write_csv(tmp_path / "part-2.csv")
     with pytest.raises(InputError, match=r"part-2\.csv: row 21: column 'price' holds 'cheap', expected a number"):
-        prepare(config(tmp_path / "part-*.csv"), tmp_path)
+        prepare(config(tmp_path / "part-*.csv"), tmp_path, Silent())
 
 
 @pytest.mark.parametrize(
@@ -205,12 +210,12 @@ def test_a_bad_value_is_named_by_its_own_file_and_row(tmp_path: Path) -> None:
 def test_what_is_refused(tmp_path: Path, frame: pl.DataFrame, data: dict[str, Any], message: str) -> None:
     frame.write_csv(tmp_path / "log.csv")
     with pytest.raises(InputError, match=message):
-        prepare(config(tmp_path / "log.csv", **data), tmp_path)
+        prepare(config(tmp_path / "log.csv", **data), tmp_path, Silent())
     assert not list((tmp_path / ".dagfm" / "prepared").glob("[!.]*"))
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
-        prepare(config(tmp_path / "none.csv"), tmp_path)
+        prepare(config(tmp_path / "none.csv"), tmp_path, Silent())
     with pytest.raises(InputError, match="a folder, expected a file or a glob"):
-        prepare(config(tmp_path), tmp_path)
+        prepare(config(tmp_path), tmp_path, Silent())

@@ -113,7 +113,7 @@ def _table(run: Path, phase: str) -> tuple[Encoder, np.ndarray]:
 
 def _rows(encoder: Encoder, table: np.ndarray, field: str) -> dict[str, np.ndarray]:
     """A field's vectors by token."""
-    start = int(encoder.offsets[encoder.schema.names.index(field)])
+    start = int(encoder.spans.starts[encoder.schema.names.index(field)])
     tokens = ["<unknown>", "<missing>", *encoder.vocabularies[field].tokens]
     return {token: table[start + row] for row, token in enumerate(tokens)}
 

@@ -71,8 +71,8 @@ class SplitConfig(_Section):
     """How rows are divided when validation and test files are not both given."""
 
     by: Literal["random", "time", "group", "column"] = "random"
-    """random: a NumPy permutation of the rows that the label rule keeps. time: the last rows by ``column`` are test, those
-    before them valid. group: all rows of one value of ``column`` in one part. column: ``values`` of ``column``."""
+    """random: a NumPy permutation of the rows that the label rule keeps. time: the last rows by ``column`` are test,
+    those before them valid. group: all rows of one value of ``column`` in one part. column: by ``values``."""
     column: str | None = None
     """Column of the time, the group or the values; it need not be a field."""
     ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
@@ -125,7 +125,7 @@ class DataConfig(_Section):
     valid: tuple[str, ...] | None = None
     """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
-    """Test rows, as ``train``; never used to choose anything. Without ``valid``, validation rows are cut from ``train``."""
+    """Test rows, as ``train``; never used to choose anything. Without ``valid``, that is cut from ``train``."""
     format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
     """Format of the files, where their suffixes do not say it."""
     tables: dict[str, str] = {}

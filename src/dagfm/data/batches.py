@@ -9,8 +9,8 @@ import numpy as np
 
 from dagfm.data.dataset import Dataset
 from dagfm.data.recombine import recombined
+from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Int32, Rows
-from dagfm.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Batches:
     """Shuffled epochs without end; epoch ``e`` from batch ``b`` on is the same however often it is asked for."""
 
     dataset: Dataset
-    schema: Schema
+    encoder: Encoder
     batch_size: int
     seed: int
     teacher: Float32 | None = None
@@ -77,7 +77,7 @@ class Batches:
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
         rows = recombined(
             self.dataset.rows,
-            self.schema,
+            self.encoder,
             np.concatenate([chosen, self.pool.context[slots]]),
             np.concatenate([chosen, self.pool.candidate[slots]]),
         )

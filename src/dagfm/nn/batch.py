@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dagfm.encoding.rows import Int64, Ragged, Rows
+from dagfm.encoding.spans import Spans
 from dagfm.schema import FIRST, MISSING, Schema
 
 
@@ -37,21 +38,21 @@ class Batch:
 class Layout:
     """Where the fields of a schema lie in ``Rows`` and in the embedding table."""
 
-    def __init__(self, schema: Schema, offsets: Int64) -> None:
-        """``offsets`` (F + 1,): the table row where each field starts, in node order."""
+    def __init__(self, schema: Schema, spans: Spans) -> None:
+        """``spans``: the table rows of each field, in node order."""
         self.fields = len(schema)
-        self.offsets = np.asarray(offsets, np.int64)
-        types = [field.type for field in schema]
-        self._tokens = np.flatnonzero([kind == "token" for kind in types])
-        self._sequences = [node for node, kind in enumerate(types) if kind == "token_seq"]
+        self.spans = spans
+        forms = [field.form for field in schema]
+        self._tokens = np.flatnonzero([form == "ids" for form in forms])
+        self._sequences = [node for node, form in enumerate(forms) if form == "items"]
         self._means = [schema.fields[node].pooling == "mean" for node in self._sequences]
-        self._floats = [(node, field.width) for node, field in enumerate(schema) if field.is_float]
+        self._floats = [(node, field.width) for node, field in enumerate(schema) if field.form == "numbers"]
         self._single = len(self._tokens) == self.fields
 
     @property
     def table_rows(self) -> int:
         """Rows of the embedding table, all fields together."""
-        return int(self.offsets[-1])
+        return self.spans.total
 
     def is_float(self, node: int) -> bool:
         """Whether the node's rows are the vectors of numbers rather than of tokens."""
@@ -60,7 +61,7 @@ class Layout:
     def batch(self, rows: Rows) -> Batch:
         """Turn B encoded rows into one bag per row and field."""
         count = len(rows)
-        tokens = rows.tokens + self.offsets[self._tokens]  # int64 from here on
+        tokens = rows.tokens + self.spans.starts[self._tokens]  # int64 from here on
         if self._single:
             bags = torch.arange(count * self.fields + 1)
             return Batch(torch.from_numpy(tokens.reshape(-1)), bags, None, None)
@@ -87,7 +88,7 @@ class Layout:
     ) -> None:
         lengths = np.diff(sequence.offsets)
         where = np.repeat(starts[:, node] - sequence.offsets[:-1], lengths) + np.arange(len(sequence.values))
-        ids[where] = sequence.values + self.offsets[node]
+        ids[where] = sequence.values + self.spans.starts[node]
         if mean and weights is not None:
             weights[where] = np.repeat((1.0 / lengths).astype(np.float32), lengths)
 
@@ -99,7 +100,7 @@ class Layout:
             absent = np.isnan(values)
             missing = absent.all(axis=1)
             where = starts[:, node, None] + np.arange(width)
-            ids[where] = np.where(missing[:, None], MISSING, FIRST + np.arange(width)) + self.offsets[node]
+            ids[where] = np.where(missing[:, None], MISSING, FIRST + np.arange(width)) + self.spans.starts[node]
             if weights is not None:
                 # A missing cell is its missing row once; a missing component alone counts as the mean, which is zero.
                 once = np.arange(width) == 0

@@ -18,7 +18,7 @@ INITIAL_STD = 0.1
 
 
 class Embedding(nn.Module):
-    """Table rows of all fields, (rows, D); field ``s`` owns the rows from ``layout.offsets[s]`` on.
+    """Table rows of all fields, (rows, D); field ``s`` has the rows of ``layout.spans``.
 
     A token is one row, a token_seq the sum or mean of its values' rows, a float the field's vector times the
     standardised value.
@@ -45,16 +45,16 @@ class Embedding(nn.Module):
         self.weight.normal_(0.0, INITIAL_STD, generator=generator)
         if not reference:
             return
-        rows = np.diff(layout.offsets)
-        shared = {"token": 0, "float": 0, "float_seq": 0}
-        for field, count in zip(schema, rows, strict=True):
-            if field.type in shared:
-                shared[field.type] += int(count)
-        for node, field in enumerate(schema):
-            table_rows = shared.get(field.type, int(rows[node]))
+        sizes = layout.spans.sizes
+        together = {"ids": 0, "numbers": 0}
+        for node in layout.spans.own:
+            form = schema.fields[node].form
+            if form in together:
+                together[form] += int(sizes[node])
+        for node in layout.spans.own:
+            table_rows = together.get(schema.fields[node].form, int(sizes[node]))
             std = math.sqrt(2.0 / (table_rows + self.size))
-            start, end = int(layout.offsets[node]), int(layout.offsets[node + 1])
-            self.weight[start:end].normal_(0.0, std, generator=generator)
+            self.weight[layout.spans.slice_of(node)].normal_(0.0, std, generator=generator)
 
     @torch.no_grad()
     def fill_untrained(self, layout: Layout, counts: Int64) -> None:
@@ -64,8 +64,9 @@ class Embedding(nn.Module):
         average user, not as noise. A float field never missing in training has the vector of its mean value, zero.
         """
         seen = torch.from_numpy(np.asarray(counts, np.float32)).to(self.weight.device)
-        for node, (start, end) in enumerate(zip(layout.offsets[:-1], layout.offsets[1:], strict=True)):
-            share, rows = seen[start:end], self.weight[start:end]
+        for node in layout.spans.own:
+            span = layout.spans.slice_of(node)
+            share, rows = seen[span], self.weight[span]
             if layout.is_float(node):
                 rows[share == 0] = 0.0
             elif bool(share.sum() > 0) and bool((share == 0).any()):

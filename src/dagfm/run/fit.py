@@ -19,6 +19,7 @@ from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
+from dagfm.progress import LoggedProgress, Progress
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import claim, default_directory, describe, place_of
@@ -26,7 +27,6 @@ from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
-from dagfm.training.progress import LoggedProgress, Progress
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
@@ -81,7 +81,7 @@ def fit(
         keep_freed_memory()
         watch = progress or LoggedProgress()
         home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
-        prepared = prepare(config, home, watch.line)
+        prepared = prepare(config, home, watch)
         describe(directory, config, prepared)
         if config.distillation.recombined > 0 and not config.recombines:
             watch.line("no recombined rows: the fields name no two sides (context and candidate)")

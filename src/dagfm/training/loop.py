@@ -19,10 +19,10 @@ from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
 from dagfm.files import write_bytes
 from dagfm.nn.model import CTRModel
+from dagfm.progress import Progress
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from dagfm.training.losses import blended_loss
 from dagfm.training.optimizers import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
-from dagfm.training.progress import Progress
 
 WEIGHTS, METRICS = "weights.safetensors", "metrics.jsonl"
 """What a finished phase leaves."""

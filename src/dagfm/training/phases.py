@@ -164,7 +164,7 @@ def _phase(
     pool = logits.pool() if logits is not None and recombined > 0 else None
     batches = Batches(
         prepared.train,
-        shop.config.schema_,
+        prepared.encoder,
         shop.batch_size,
         seed,
         logits.read("train") if logits and beta > 0 else None,

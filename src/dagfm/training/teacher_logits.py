@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dagfm.data.batches import Pool
-from dagfm.data.dataset import mapped
+from dagfm.data.mapped import mapped
 from dagfm.data.recombine import recombined
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.files import write_array
@@ -68,7 +68,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         write_array(directory / "pool-context.npy", context)
         write_array(directory / "pool-candidate.npy", candidate)
         rows = (
-            recombined(prepared.train.rows, shop.config.schema_, context[i : i + CHUNK], candidate[i : i + CHUNK])
+            recombined(prepared.train.rows, prepared.encoder, context[i : i + CHUNK], candidate[i : i + CHUNK])
             for i in range(0, pool_rows, CHUNK)
         )
         _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)

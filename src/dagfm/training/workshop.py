@@ -17,9 +17,9 @@ from dagfm.config.networks import NetworkConfig
 from dagfm.data.dataset import Prepared
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
+from dagfm.progress import Progress
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
-from dagfm.training.progress import Progress
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
@@ -38,7 +38,7 @@ class Workshop:
     @property
     def layout(self) -> Layout:
         """Where fields lie in rows and table."""
-        return Layout(self.config.schema_, self.prepared.encoder.offsets)
+        return Layout(self.config.schema_, self.prepared.encoder.spans)
 
     @property
     def batch_size(self) -> int:

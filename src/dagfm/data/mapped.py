@@ -1,0 +1,47 @@
+"""Arrays on disk that are used like arrays in memory: their pages are the system's to keep or drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from dagfm.errors import InputError
+
+BLOCK = 1 << 18
+"""Rows of a mapped array that are worked on at a time."""
+
+
+def created(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A new ``.npy`` file of zeros, mapped for writing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if 0 in shape:
+        np.save(path, np.zeros(shape, dtype))
+        return np.zeros(shape, dtype)
+    return np.asarray(np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape))
+
+
+def mapped(path: Path, *, writable: bool = False) -> NDArray[Any]:
+    """A memory-mapped array, seen as a plain one: ``np.memmap`` does extra work at every slice."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r+" if writable else "r", allow_pickle=False))
+    except ValueError:
+        return _loaded(path)
+
+
+def blocks(count: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices that cut ``count`` rows into blocks, in order."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def _loaded(path: Path) -> NDArray[Any]:
+    """An array that cannot be mapped, because it has no columns; anything else is damage."""
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not an array ({error}); the file is damaged") from None
