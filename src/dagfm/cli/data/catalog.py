@@ -42,7 +42,7 @@ def told(dataset: DataSet) -> dict[str, Any]:
         "rows": dataset.rows,
         "fields": dataset.fields,
         "fetched_from": dataset.wheel.requirement if dataset.wheel else None,
-        "source": list(dataset.source),
+        "source": [*dataset.source, *filter(None, [dataset.instead])],
         "terms": " ".join(dataset.terms.split()),
         "files": [
             {role: {"name": part.usual, "rows": part.rows} for role, part in edition.parts.items()}

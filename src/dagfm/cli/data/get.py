@@ -27,7 +27,7 @@ def get(
 
     dataset = find(name)
     paths = fetch(dataset, output or Path("data") / dataset.name)
-    log.info("%s. %s", dataset.title, dataset.terms)
+    log.info("%s. Terms: %s", dataset.title, " ".join(dataset.terms.split()))
     for path in paths:
         typer.echo(str(path))
     log.info("then run: dagfm data recipe %s --from %s -o %s.yaml", dataset.name, paths[0], dataset.name)

@@ -52,9 +52,9 @@ AVAZU_X4 = DataSet(
     source=(
         "join the competition and download train from https://www.kaggle.com/c/avazu-ctr-prediction/data (1 GB); "
         "unpack the zip, the train.gz in it can stay as it is",
-        "or, for the split of the published tables, get train.csv, valid.csv and test.csv from "
-        "https://huggingface.co/datasets/reczoo/Avazu_x4",
     ),
+    instead="for the very rows of the published split, train.csv, valid.csv and test.csv from "
+    "https://huggingface.co/datasets/reczoo/Avazu_x4",
     terms="The rules of Kaggle's competition, which one accepts before the download: https://www.kaggle.com/c/"
     "avazu-ctr-prediction/rules. No licence beyond them is published.",
     editions=(

@@ -85,9 +85,9 @@ CRITEO_X4 = DataSet(
     source=(
         f"download {_ORIGINAL_AT} (4.3 GB)",
         "unpack it: tar xzf criteo-research-kaggle-display-advertising-challenge-dataset.tar.gz train.txt (11 GB)",
-        "or, for the split of the published tables, get train.csv, valid.csv and test.csv from "
-        "https://huggingface.co/datasets/reczoo/Criteo_x4",
     ),
+    instead="for the very rows of the published split, train.csv, valid.csv and test.csv from "
+    "https://huggingface.co/datasets/reczoo/Criteo_x4",
     terms=_TERMS,
     editions=(
         Edition(

@@ -119,6 +119,8 @@ class DataSet:
     """By name, the usual one first."""
     wheel: Wheel | None = None
     """Where ``dagfm data get`` gets the files; None where no package registry has them."""
+    instead: str = ""
+    """Another way to get it."""
     others: tuple[Layout, ...] = ()
     """Files that are easily mistaken for the right ones."""
 

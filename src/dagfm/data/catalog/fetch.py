@@ -48,8 +48,10 @@ def extract(wheel: Wheel, archive: Path, directory: Path) -> None:
 def by_hand(dataset: DataSet) -> str:
     """How a user gets the files of a data set that no registry has, and what comes then."""
     steps = [*dataset.source, f"write its configuration: dagfm data recipe {dataset.name} --from {_files(dataset)}"]
-    numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    return f"get it by hand:\n{numbered}\nTerms: {dataset.terms}"
+    lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+    if dataset.instead:
+        lines.append(f"Or, {dataset.instead}.")
+    return "\n".join(["get it by hand:", *lines, f"Terms: {' '.join(dataset.terms.split())}"])
 
 
 def _files(dataset: DataSet) -> str:

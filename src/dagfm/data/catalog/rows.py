@@ -22,14 +22,14 @@ def count_rows(path: Path, layout: Layout, advance: Advance) -> int:
     if magic(path) == b"PAR1":
         return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
     if is_zstd(path):
-        lines = zstd_lines(path).select(pl.len()).collect(engine="streaming").item()
+        lines = zstd_lines(path).filter(pl.col("line") != "").select(pl.len()).collect(engine="streaming").item()
         return int(lines) - layout.header
     count, tail, told = 0, b"", 0
     with path.open("rb") as raw, opened(path) as file:
         plain = not magic(path).startswith(b"\x1f\x8b")
         while chunk := file.read(_CHUNK):
             count += chunk.count(b"\n")
-            tail = (tail + chunk)[-_TAIL:]
+            tail = (tail + chunk[-_TAIL:])[-_TAIL:]
             # Of a packed file the position is not known cheaply: its bytes are told at the end.
             if plain:
                 advance(len(chunk))

@@ -52,9 +52,10 @@ def flow(value: Any) -> str:
 
 def _head(checked: Checked, output: Path) -> list[str]:
     dataset, variant = checked.dataset, checked.variant
+    protocol = f", protocol {variant.title}" if len(dataset.variants) > 1 else ""
     lines = [
         f"# dagfm data prepare {output.name}; dagfm fit {output.name}",
-        f"# {variant.title}: {dataset.title}. Written by 'dagfm data recipe {dataset.name}'.",
+        f"# {dataset.title}{protocol}. Written by 'dagfm data recipe {dataset.name}'.",
         "#",
         *_comment(f"Terms: {dataset.terms}"),
     ]
