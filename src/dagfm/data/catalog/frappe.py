@@ -61,8 +61,8 @@ FRAPPE_X1 = DataSet(
         "md5sum train.csv valid.csv test.csv: ba7306e6c4fc19dd2cd84f2f0596d158, 88d51bf2173505436d3a8f78f2a59da8, "
         "3470f6d32713dc5f7715f198ca7c612a",
     ),
-    terms="Given for research by its authors (https://www.baltrunas.info/context-aware) without a licence text; "
-    "publications cite L. Baltrunas, K. Church, A. Karatzoglou and N. Oliver, arXiv 1505.03014, 2015.",
+    terms="No licence text is known; ask its authors (https://www.baltrunas.info/context-aware) before any use but "
+    "research. Publications cite L. Baltrunas, K. Church, A. Karatzoglou and N. Oliver, arXiv 1505.03014, 2015.",
     editions=(_edition(CSV, "{}.csv"), _edition(LIBFM, "frappe.{}.libfm"), _edition(LIBFM, "{}.libsvm")),
     variants={
         "default": Variant(
