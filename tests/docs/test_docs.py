@@ -123,6 +123,10 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
         verb, *arguments = rest
         assert verb in group.commands, f"no such command: dagfm {shlex.join(words)}"
         command = group.commands[verb]
+        while hasattr(command, "commands") and arguments:  # a family of verbs, such as data
+            verb, *arguments = arguments
+            assert verb in command.commands, f"no such command: dagfm {shlex.join(words)}"
+            command = command.commands[verb]
         known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
         for word in arguments:
             assert not word.startswith("-") or word in known, f"no such option: dagfm {shlex.join(words)}: {word}"
@@ -134,11 +138,20 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
                 assert key in key_paths() or key.startswith("data.tables."), f"no such key: --set {value}"
 
 
+def every_command(command: Any) -> Iterator[Any]:
+    """A command and, where it is a group, those in it."""
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from every_command(inner)
+
+
 @every_page
 def test_options_and_keys_in_the_text_exist(page: Path) -> None:
-    group: Any = typer.main.get_command(app)
     options = {"--help"} | {
-        option for command in (group, *group.commands.values()) for one in command.params for option in one.opts
+        option
+        for command in every_command(typer.main.get_command(app))
+        for one in command.params
+        for option in one.opts
     }
     for span in spans(page.read_text()):
         if span.startswith("--"):
