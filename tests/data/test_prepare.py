@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 from clicks import Silent, Told
-from oracle import fitted, row_counts
+from oracle import row_counts
 
 from dagfm.config import Config, load_config
 from dagfm.data.dataset import Prepared
-from dagfm.data.prepare import prepare, prepared_fingerprint
+from dagfm.data.inputs import open_inputs, prepared_fingerprint
+from dagfm.data.prepare import prepare
 from dagfm.data.recombine import recombined
 from dagfm.errors import InputError
 
