@@ -212,5 +212,5 @@ def test_what_is_refused(tmp_path: Path, frame: pl.DataFrame, data: dict[str, An
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
         prepare(config(tmp_path / "none.csv"), tmp_path)
-    with pytest.raises(InputError, match="a folder, expected a file or a glob"):
+    with pytest.raises(InputError, match="a folder without files"):
         prepare(config(tmp_path), tmp_path)

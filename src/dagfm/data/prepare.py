@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from filelock import FileLock, Timeout
@@ -16,9 +14,8 @@ from dagfm.config.models import Config
 from dagfm.data.counts import row_counts
 from dagfm.data.dataset import FORMAT, Dataset, Prepared, write_prepared
 from dagfm.data.label import check_classes, labels
-from dagfm.data.read import expand, locate, told
+from dagfm.data.log import AbsentColumnError, identities, open_log, told
 from dagfm.data.split import PARTS, random_split
-from dagfm.data.table import AbsentColumnError, load_table
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32
 from dagfm.encoding.scale import vectors_of
@@ -29,7 +26,6 @@ from dagfm.schema import Schema
 
 log = logging.getLogger(__name__)
 
-_EDGE = 1 << 16
 Progress = Callable[[str], None]
 
 
@@ -52,7 +48,7 @@ def prepare(config: Config, home: Path, progress: Progress | None = None) -> Pre
         shutil.rmtree(unfinished, ignore_errors=True)
         _remove_leftovers(store)
         try:
-            encoder, parts = _encode(config, tell)
+            encoder, parts = _encode(config, home / ".dagfm", tell)
             tell("writing prepared data")
             write_prepared(unfinished, key, encoder, parts, row_counts(parts["train"].rows, encoder))
             unfinished.rename(final)
@@ -63,39 +59,26 @@ def prepare(config: Config, home: Path, progress: Progress | None = None) -> Pre
 
 def prepared_fingerprint(config: Config) -> str:
     """What the prepared data depends on, hashed: the files, the ``data`` section, the fields, the layout's version."""
-    paths = [*config.data.train, *(config.data.valid or ()), *(config.data.test or ()), *config.data.tables.values()]
+    paths = [*config.data.train, *(config.data.valid or ()), *(config.data.test or ())]
     return fingerprint(
         {
             "format": FORMAT,
             "data": config.data.model_dump(mode="json"),
             "schema": config.schema_.model_dump(mode="json"),
-            "files": [_identity(path) for path in expand(paths)],
+            "files": identities(paths, config.data.tables),
         }
     )
 
 
-def _identity(path: Path) -> dict[str, Any]:
-    """A file by place, size, time and its two ends; hashing all of a large log would take as long as reading it."""
-    try:
-        status = path.stat()
-        with path.open("rb") as file:
-            ends = hashlib.sha256(file.read(_EDGE))
-            file.seek(max(0, status.st_size - _EDGE))
-            ends.update(file.read(_EDGE))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder, expected a file or a glob such as {path / '*.parquet'}") from None
-    place = str(path.resolve())
-    return {"path": place, "bytes": status.st_size, "time": status.st_mtime_ns, "ends": ends.hexdigest()}
-
-
-def _encode(config: Config, tell: Progress) -> tuple[Encoder, dict[str, Dataset]]:
+def _encode(config: Config, store: Path, tell: Progress) -> tuple[Encoder, dict[str, Dataset]]:
     data, schema = config.data, config.schema_
     tell(f"reading {told(data.train)}")
-    tables = {"train": _labelled(config, data.train)}
+    tables = {"train": _labelled(config, data.train, store, tell)}
     if data.valid is not None and data.test is not None:
-        tables |= {"valid": _labelled(config, data.valid), "test": _labelled(config, data.test)}
+        tables |= {
+            "valid": _labelled(config, data.valid, store, tell),
+            "test": _labelled(config, data.test, store, tell),
+        }
     else:
         frame, clicks = tables["train"]
         chosen = random_split(len(clicks), data.split.ratios, data.split.seed)
@@ -108,20 +91,20 @@ def _encode(config: Config, tell: Progress) -> tuple[Encoder, dict[str, Dataset]
     return encoder, {part: Dataset(encoder.encode(frame, part), clicks) for part, (frame, clicks) in tables.items()}
 
 
-def _labelled(config: Config, paths: tuple[str, ...]) -> tuple[pl.DataFrame, Float32]:
+def _labelled(config: Config, paths: tuple[str, ...], store: Path, tell: Progress) -> tuple[pl.DataFrame, Float32]:
     """The kept rows of some files with their labels, float fields checked while file and row can still be named."""
     schema, label = config.schema_, config.data.label
+    rows = open_log(paths, config.data.files, config.data.tables, store, tell)
     try:
-        frame = load_table([*schema.names, label.column], paths, config.data.format, config.data.tables)
+        frame = rows.frame([*schema.names, label.column])
     except AbsentColumnError as error:
         role = "data.label.column" if error.column == label.column else "fields"
         raise InputError(f"{role}: {error}") from None
     try:
-        _check_floats(schema, frame, told(paths))
-        kept, clicks = labels(frame, label, told(paths))
+        _check_floats(schema, frame, rows.origin)
+        kept, clicks = labels(frame, label, rows.origin)
     except BadValueError as error:
-        place = locate(paths, config.data.format, error.row)
-        raise InputError(f"{place}: {error.problem}") from None
+        raise InputError(f"{rows.locate(error.row)}: {error.problem}") from None
     return frame[kept], clicks
 
 
