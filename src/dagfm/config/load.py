@@ -91,18 +91,23 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
             return str(folder / Path(value).expanduser())
         if isinstance(value, list | tuple):
             return [anchor(item) for item in value]
-        if isinstance(value, Mapping):
-            return {key: anchor(item) for key, item in value.items()}
         return value
+
+    def anchor_table(table: Any) -> Any:
+        if isinstance(table, Mapping) and "path" in table:
+            return {**table, "path": anchor(table["path"])}
+        return anchor(table)
 
     result = dict(written)
     if isinstance(result.get("warm_up"), str):
         result["warm_up"] = anchor(result["warm_up"])
     if isinstance(result.get("data"), Mapping):
         data = dict(result["data"])
-        for key in ("train", "valid", "test", "tables"):
+        for key in ("train", "valid", "test"):
             if key in data:
                 data[key] = anchor(data[key])
+        if isinstance(data.get("tables"), Mapping):
+            data["tables"] = {key: anchor_table(table) for key, table in data["tables"].items()}
         result["data"] = data
     return result
 

@@ -50,14 +50,14 @@ def prepare(config: Config, home: Path, progress: Progress, memory: int = MEMORY
     the second waits. Raises InputError for everything wrong with the files, naming the place, for what cannot fit on
     the disk, and for prepared data that is damaged.
     """
-    inputs = open_inputs(config, home / ".dagfm", progress)
-    key = prepared_fingerprint(config, inputs)
+    key = prepared_fingerprint(config)
     store = home / ".dagfm" / "prepared"
     final = store / key
     with claim(store, key, progress):
         if final.exists():
             progress.line(f"prepared data {key} is there")
             return Prepared.open(final)
+        inputs = open_inputs(config, home / ".dagfm", progress)
         unfinished = store / f".{key}.tmp"
         coming = forecast(config, inputs, memory)
         progress.line(coming.told())
@@ -97,7 +97,6 @@ class _Preparation:
         plan = make_plan(self.config.data, self.inputs.logs, folder, rows, self.progress.advance)
         self.progress.start("reading fields", total)
         staged = stage(plan, schema, folder, rows, self.progress.advance)
-        self.inputs.tell_unmatched()
         self.progress.start("learning", len(schema.columns))
         encoder, maps, counts, facts = self._learn(staged)
         self.progress.start("encoding", total)
