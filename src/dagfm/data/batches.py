@@ -9,6 +9,7 @@ import numpy as np
 
 from dagfm.data.dataset import Dataset
 from dagfm.data.recombine import recombined
+from dagfm.data.shuffle import Shuffle
 from dagfm.encoding.rows import Float32, Int32, Rows
 from dagfm.schema import Schema
 
@@ -62,11 +63,9 @@ class Batches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.dataset))
-        for batch in range(start, self.per_epoch):
-            first = batch * self.batch_size
-            chosen = order[first : first + self.batch_size]
-            yield self._examples(chosen, number, first)
+        shuffle = Shuffle(len(self.dataset), self.seed)
+        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start), start):
+            yield self._examples(chosen, number, batch * self.batch_size)
 
     def _examples(self, chosen: np.ndarray, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])
