@@ -1,53 +1,86 @@
-"""How good scores are: exact AUC, logloss and the distance to a teacher, in NumPy."""
+"""How good scores are: exact AUC, logloss and the distance to a teacher, in NumPy, with weights or without.
+
+A weight of k counts a row k times. Beside their inputs the sums need a constant amount of memory, AUC 6 bytes a row
+(27 with weights): validation rows may be many.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64 = NDArray[np.float64]
 
+_CHUNK = 1 << 20
+"""Rows whose terms are in memory at a time; this many are summed as ``numpy.mean`` sums them."""
 
-def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+
+def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Area under the ROC curve: the chance that a click scores above a non-click, ties counting one half.
 
-    ``labels`` (n,) hold 0 and 1, ``scores`` (n,) any monotone score; exact, O(n log n). Raises ValueError when one of
-    the two classes is absent or a score is NaN.
+    ``labels`` (n,) hold 0 and 1, ``scores`` (n,) any monotone score, ``weights`` (n,) how much a row counts; exact,
+    O(n log n). Raises ValueError when one of the two classes is absent or weighs nothing, or a score is NaN.
     """
     clicked = np.asarray(labels) > 0.5
     values = np.asarray(scores)
-    if np.isnan(values).any():
+    if any(np.isnan(values[part]).any() for part in _chunks(len(values))):
         raise ValueError("AUC of scores that hold NaN")
-    positives = int(clicked.sum())
-    negatives = clicked.size - positives
-    if positives == 0 or negatives == 0:
+    if clicked.all() or not clicked.any():
         raise ValueError("AUC needs clicks and non-clicks, all labels are the same")
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    # Rank of a tie = mean rank of its group: first and last position of each distinct score.
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    first = np.append(0, last[:-1] + 1)
-    clicks = np.add.reduceat(clicked[order].astype(np.int64), first)
-    rank_sum = float(clicks @ (first + last + 2.0)) / 2.0
-    return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
+    if weights is not None:
+        return _weighted_auc(clicked, values, np.asarray(weights))
+    clicks, others = values[clicked], values[~clicked]
+    clicks.sort()
+    others.sort()
+    won = 0  # twice the pairs in the right order, an integer: nothing is rounded before the division
+    for part in _chunks(len(clicks)):
+        below, not_above = (np.searchsorted(others, clicks[part], side=side) for side in ("left", "right"))
+        won += int(below.sum()) + int(not_above.sum())
+    return won / 2 / (len(clicks) * len(others))
 
 
-def logloss(labels: ArrayLike, logits: ArrayLike) -> float:
+def _weighted_auc(clicked: NDArray[np.bool_], values: NDArray[Any], weights: NDArray[Any]) -> float:
+    # Both classes in order: look-ups that jump about cost three times as much.
+    clicks, others = (rows[np.argsort(values[rows])] for rows in (np.flatnonzero(clicked), np.flatnonzero(~clicked)))
+    ordered = values[others]
+    total = np.zeros(len(others) + 1)
+    np.cumsum(weights[others], dtype=np.float64, out=total[1:])
+    weight = float(weights[clicks].sum(dtype=np.float64))
+    if weight <= 0 or total[-1] <= 0:
+        raise ValueError("AUC needs clicks and non-clicks that weigh something")
+    won = 0.0
+    for part in _chunks(len(clicks)):
+        scores = values[clicks[part]]
+        below, not_above = (total[np.searchsorted(ordered, scores, side=side)] for side in ("left", "right"))
+        won += float(weights[clicks[part]].astype(np.float64) @ (below + not_above)) / 2
+    return float(won / (weight * total[-1]))
+
+
+def logloss(labels: ArrayLike, logits: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean binary cross-entropy in nats, from logits (n,), stable for any size of logit."""
-    y = np.asarray(labels, np.float64)
-    z = np.asarray(logits, np.float64)
-    return float(np.mean(np.maximum(z, 0.0) - z * y + np.log1p(np.exp(-np.abs(z)))))
+
+    def terms(y: Float64, z: Float64) -> Float64:
+        return np.maximum(z, 0.0) - z * y + np.log1p(np.exp(-np.abs(z)))
+
+    return _mean(terms, labels, logits, weights=weights)
 
 
-def logit_mse(teacher: ArrayLike, student: ArrayLike) -> float:
+def logit_mse(teacher: ArrayLike, student: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean squared distance between two models' logits (n,): what distillation minimises."""
-    difference = np.asarray(teacher, np.float64) - np.asarray(student, np.float64)
-    return float(np.mean(difference * difference))
+    return _mean(lambda one, other: np.square(one - other), teacher, student, weights=weights)
 
 
-def calibration(labels: ArrayLike, probabilities: ArrayLike) -> float:
+def calibration(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean predicted probability over the observed click rate; 1 is calibrated, above 1 promises too much."""
-    return float(np.mean(np.asarray(probabilities, np.float64)) / np.mean(np.asarray(labels, np.float64)))
+    return mean(probabilities, weights) / mean(labels, weights)
+
+
+def mean(values: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """The (weighted) mean of values (n,), such as the click rate of labels."""
+    return _mean(lambda one: one, values, weights=weights)
 
 
 def sigmoid(logits: ArrayLike) -> Float64:
@@ -55,3 +88,22 @@ def sigmoid(logits: ArrayLike) -> Float64:
     z = np.asarray(logits, np.float64)
     decay = np.exp(-np.abs(z))
     return np.where(z >= 0.0, 1.0 / (1.0 + decay), decay / (1.0 + decay))
+
+
+def _mean(terms: Callable[..., Float64], *columns: ArrayLike, weights: ArrayLike | None) -> float:
+    """The (weighted) mean of ``terms`` over the rows of ``columns``, in float64, a chunk of rows at a time."""
+    arrays = [np.asarray(column) for column in columns]
+    factors = None if weights is None else np.asarray(weights)
+    total, weight = 0.0, 0.0
+    for part in _chunks(len(arrays[0])):
+        values = terms(*(array[part].astype(np.float64) for array in arrays))
+        if factors is None:
+            total, weight = total + float(values.sum()), weight + len(values)
+        else:
+            share = factors[part].astype(np.float64)
+            total, weight = total + float(share @ values), weight + float(share.sum())
+    return total / weight if weight else float("nan")
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, rows, _CHUNK))
