@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.data.recombine import recombined
 from dagfm.data.shuffle import Shuffle
-from dagfm.encoding.rows import Float32, Int32, Rows
+from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.schema import Schema
 
 
@@ -18,9 +20,9 @@ from dagfm.schema import Schema
 class Pool:
     """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
 
-    context: Int32
+    context: Indices
     """(m,) training rows that give the context fields."""
-    candidate: Int32
+    candidate: Indices
     """(m,) training rows that give the candidate fields."""
     logits: Float32
     """(m,) teacher logits."""
@@ -35,6 +37,8 @@ class Examples:
     """(B,), of the first B rows."""
     teacher: Float32 | None
     """Teacher logits of all rows, where there is a teacher."""
+    weights: Float32 | None = None
+    """(B,) of the first B rows, 1 on average over the training rows; None where all are 1, as recombined rows are."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,13 @@ class Batches:
         for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start), start):
             yield self._examples(chosen, number, batch * self.batch_size)
 
-    def _examples(self, chosen: np.ndarray, number: int, first: int) -> Examples:
+    def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])
+        weights = self._weights(chosen)
         teacher = None if self.teacher is None else self.teacher[chosen]
         begin, count = self._recombined_span(number, first, len(chosen))
         if self.pool is None or count == 0:
-            return Examples(self.dataset.rows.take(chosen), labels, teacher)
+            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
         rows = recombined(
             self.dataset.rows,
@@ -81,7 +86,18 @@ class Batches:
             np.concatenate([chosen, self.pool.candidate[slots]]),
         )
         assert teacher is not None, "a pool comes with the teacher's logits"
-        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]))
+        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights)
+
+    def _weights(self, chosen: Indices) -> Float32 | None:
+        if self.dataset.weights is None:
+            return None
+        weights: Float32 = self.dataset.weights[chosen] * self._scale_of_weights
+        return weights
+
+    @cached_property
+    def _scale_of_weights(self) -> np.float32:
+        """What makes the training rows' weights 1 on average."""
+        return np.float32(1.0 if self.dataset.weights is None else 1.0 / metrics.mean(self.dataset.weights))
 
     def _recombined_span(self, number: int, first: int, count: int) -> tuple[int, int]:
         """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""

@@ -27,6 +27,8 @@ class Dataset:
     rows: Rows
     labels: Float32
     """(n,), 0 or 1."""
+    weights: Float32 | None = None
+    """(n,), how much a row counts in loss and figures, 0 or more; None where all count the same."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,6 +74,8 @@ def write_prepared(directory: Path, key: str, encoder: Encoder, parts: dict[str,
             "floats": dataset.rows.floats,
             "labels": dataset.labels,
         }
+        if dataset.weights is not None:
+            arrays["weights"] = dataset.weights
         for index, sequence in enumerate(dataset.rows.sequences):
             arrays |= {f"seq{index}-offsets": sequence.offsets, f"seq{index}-values": sequence.values}
         for name, array in arrays.items():
@@ -89,7 +93,8 @@ def _read(part: Path, sequences: int) -> Dataset:
         for index in range(sequences)
     ]
     rows = Rows(mapped(part / "tokens.npy"), mapped(part / "floats.npy"), tuple(ragged))
-    return Dataset(rows, mapped(part / "labels.npy"))
+    weights = part / "weights.npy"
+    return Dataset(rows, mapped(part / "labels.npy"), mapped(weights) if weights.exists() else None)
 
 
 def mapped(path: Path) -> NDArray[Any]:
