@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dagfm.data import batches as batching
 from dagfm.data import recombine, shuffle
 from dagfm.data.batches import Batches, Pool
 from dagfm.data.dataset import Dataset
@@ -82,3 +83,28 @@ def test_pairs_of_many_rows_are_drawn_run_by_run_from_rows_that_lie_close(monkey
     # Poisson of mean 6.0: all rows alike, none left out of proportion.
     assert times.mean() == pytest.approx(6.0)
     assert times.var() == pytest.approx(6.0, rel=0.15)
+
+
+def test_the_rows_of_a_pool_are_announced_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots 0 to 199 of a pool of 150 in runs of 40, while the labelled rows come in windows of 25."""
+    told: list[np.ndarray] = []
+    spans: list[tuple[int, int]] = []
+    announce = Pool.announce
+
+    def spied(self: Pool, rows: Rows, begin: int) -> int:
+        end = announce(self, rows, begin)
+        spans.append((begin, end))
+        run = told.pop().reshape(2, -1)
+        slots = np.arange(begin, end) % 150
+        assert np.array_equal(run[:, : len(slots)], [self.context[slots], self.candidate[slots]])
+        return end
+
+    monkeypatch.setattr(shuffle.Shuffle.__init__, "__defaults__", (25, 4))
+    monkeypatch.setattr(batching, "WINDOW", 40)
+    monkeypatch.setattr(batching, "prefetch", lambda rows, indices: told.append(np.asarray(indices)))
+    monkeypatch.setattr(Pool, "announce", spied)
+    pool = Pool(np.arange(150) % N, (np.arange(150) + 50) % N, np.zeros(150, np.float32))
+    batches = Batches(dataset(), SCHEMA, 30, 3, np.zeros(N, np.float32), pool, recombined=2.0)
+    assert sum(len(examples.rows) for examples in batches.epoch(0)) == 3 * N
+    assert sorted(np.concatenate(told)) == list(range(N))
+    assert spans == [(0, 40), (40, 80), (80, 120), (120, 150), (150, 160), (160, 200)]

@@ -10,8 +10,9 @@ import numpy as np
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
+from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import recombined
-from dagfm.data.shuffle import Shuffle
+from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.schema import Schema
 
@@ -26,6 +27,13 @@ class Pool:
     """(m,) training rows that give the candidate fields."""
     logits: Float32
     """(m,) teacher logits."""
+
+    def announce(self, rows: Rows, begin: int) -> int:
+        """Start reading the rows of one run of slots, from ``begin`` on (slots cycle); returns where the run ends."""
+        end = (begin // WINDOW + 1) * WINDOW
+        slots = slice(begin % len(self.logits), begin % len(self.logits) + end - begin)
+        prefetch(rows, np.concatenate([self.context[slots], self.candidate[slots]]))
+        return min(end, begin + len(self.context[slots]))
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,18 @@ class Batches:
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
         shuffle = Shuffle(len(self.dataset), self.seed)
-        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start), start):
-            yield self._examples(chosen, number, batch * self.batch_size)
+
+        def opening(window: Indices) -> None:
+            prefetch(self.dataset.rows, window)
+
+        announced = 0
+        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
+            first = batch * self.batch_size
+            if self.pool is not None and shuffle.windows > 1:
+                begin, count = self._recombined_span(number, first, len(chosen))
+                while announced < begin + count:
+                    announced = self.pool.announce(self.dataset.rows, max(announced, begin))
+            yield self._examples(chosen, number, first)
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,22 +35,29 @@ class Shuffle:
         """Windows of an epoch, of equal size up to a block."""
         return max(1, -(-self.rows // self.window))
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Int64]:
-        """The rows of an epoch from position ``start`` on, window by window; windows before it are not computed."""
+    def epoch(self, number: int, start: int = 0, opening: Callable[[Int64], None] | None = None) -> Iterator[Int64]:
+        """The rows of an epoch from position ``start`` on, window by window; windows before it are not computed.
+
+        ``opening`` is told the rows of each window, if there are several, before any of them is yielded.
+        """
         if self.windows == 1:
             yield np.random.default_rng([self.seed, number]).permutation(self.rows)[start:]
             return
         for index, blocks in enumerate(self._windows(number)):
             rows = self._rows_of(blocks)
             if start < len(rows):
+                if opening is not None:
+                    opening(rows)
                 # From 1 on: a seed of [a, b, 0] is that of [a, b].
                 yield np.random.default_rng([self.seed, number, index + 1]).permutation(rows)[start:]
             start = max(0, start - len(rows))
 
-    def batches(self, number: int, size: int, start: int = 0) -> Iterator[Int64]:
+    def batches(
+        self, number: int, size: int, start: int = 0, opening: Callable[[Int64], None] | None = None
+    ) -> Iterator[Int64]:
         """The same in batches of ``size`` rows, from batch ``start`` on; only an epoch's last one may be smaller."""
         rest = np.zeros(0, np.int64)
-        for window in self.epoch(number, start * size):
+        for window in self.epoch(number, start * size, opening):
             rows = np.concatenate([rest, window]) if len(rest) else window
             whole = len(rows) - len(rows) % size
             for first in range(0, whole, size):

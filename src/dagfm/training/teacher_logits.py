@@ -10,10 +10,13 @@ import numpy as np
 
 from dagfm.data.batches import Pool
 from dagfm.data.dataset import mapped
+from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import draw_pairs, recombined
-from dagfm.encoding.rows import Float32, Rows
+from dagfm.data.shuffle import WINDOW
+from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import write_column
 from dagfm.nn.model import CTRModel
+from dagfm.schema import Schema
 from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
 from dagfm.training.stage import Stage
 from dagfm.training.workshop import Entry, Trained, Workshop
@@ -70,11 +73,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         for side, path in enumerate(sides):
             drawn = (pair[side] for pair in draw_pairs(len(prepared.train), pool_rows, seed))
             write_column(path, index, pool_rows, drawn)
-        context, candidate = map(mapped, sides)
-        rows = (
-            recombined(prepared.train.rows, shop.config.schema_, context[i : i + CHUNK], candidate[i : i + CHUNK])
-            for i in range(0, pool_rows, CHUNK)
-        )
+        rows = _recombined_chunks(prepared.train.rows, shop.config.schema_, *map(mapped, sides))
         _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)
         names += ["pool-context", "pool-candidate", "pool-logits"]
     shop.progress.finish()
@@ -114,6 +113,16 @@ def _pool_rows(shop: Workshop) -> int:
         return 0
     how, epochs = shop.config.distillation, shop.config.training.distillation.epochs
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
+
+
+def _recombined_chunks(rows: Rows, schema: Schema, context: Indices, candidate: Indices) -> Iterator[Rows]:
+    """The rows of the pool, ``CHUNK`` at a time."""
+    for start in range(0, len(context), CHUNK):
+        if start % WINDOW == 0 and len(rows) > WINDOW:
+            run = slice(start, start + WINDOW)
+            prefetch(rows, np.concatenate([context[run], candidate[run]]))
+        chunk = slice(start, start + CHUNK)
+        yield recombined(rows, schema, context[chunk], candidate[chunk])
 
 
 def _write_scores(
