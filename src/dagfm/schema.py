@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
+
+from dagfm.errors import suggestion
 
 FieldType = Literal["token", "token_seq", "float", "float_seq"]
+Form = Literal["ids", "items", "numbers"]
 Side = Literal["context", "candidate"]
 Pooling = Literal["sum", "mean"]
+Encode = Literal["scale", "quantile", "log_squared", "hour", "weekday", "is_weekend", "target"]
 
 UNKNOWN = 0
 """Row of a field that stands for a value never seen in training, or rarer than ``min_count``."""
@@ -18,8 +22,19 @@ MISSING = 1
 FIRST = 2
 """Row of the first known token (the most frequent one), or of a float field's vector."""
 
-_SEQUENCE_ONLY = ("separator", "max_length", "keep", "pooling")
-_VOCABULARY_ONLY = ("min_count", "max_size")
+TIME_PARTS = ("hour", "weekday", "is_weekend")
+QUANTILE_BINS = 32
+"""Bins of ``encode: quantile`` where the field does not say how many."""
+SMOOTHING = 20.0
+"""Strength of the prior of ``encode: target`` where the field does not say it."""
+
+_ENCODES: dict[str, tuple[str, ...]] = {
+    "token": (*TIME_PARTS, "target"),
+    "token_seq": (),
+    "float": ("scale", "quantile", "log_squared"),
+    "float_seq": ("scale",),
+}
+_LEARNED = ("min_count", "max_size")
 
 
 class Field(BaseModel):
@@ -28,11 +43,13 @@ class Field(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, StringConstraints(min_length=1)]
-    """Column in the data."""
+    """The field's name, and the column in the data where ``column`` names no other."""
     type: FieldType = "token"
     """token (one category), token_seq (several), float (a number), float_seq (``size`` numbers, always as many)."""
     side: Side | None = None
     """context (known once per request: user, device, time) or candidate (one value per item to rank)."""
+    column: str | None = None
+    """Column in the data, where it is not called as the field: one column may give several fields."""
     separator: str | None = None
     """token_seq, float_seq: what separates the values of a text cell; list columns need none."""
     max_length: int | None = None
@@ -42,44 +59,128 @@ class Field(BaseModel):
     pooling: Pooling = "sum"
     """token_seq: how the embeddings of the values become one vector."""
     min_count: int = 1
-    """token, token_seq: values rarer than this in the training rows share the *unknown* row; 1 or more."""
+    """Fields with a vocabulary: values rarer than this in the training rows share the *unknown* row; 1 or more."""
     max_size: int | None = None
-    """token, token_seq: keep at most this many values, the most frequent ones; 1 or more."""
+    """Fields with a vocabulary: keep at most this many values, the most frequent ones; 1 or more."""
+    vocabulary: str | None = None
+    """token, token_seq: the field whose vocabulary this one shares, and whose embedding rows: the items of a user's
+    history are the items to rank."""
+    hash: int | None = None
+    """token, token_seq, cross: no vocabulary; the row is a hash of the value modulo this number, 1 or more."""
+    cross: tuple[str, ...] | None = None
+    """token: the field is the combination of these fields' values, two or more fields of one row id each."""
+    encode: Encode | None = None
+    """float: scale (the default: standardised on training rows, value x vector), quantile (one row a bin), log_squared
+    (one row for each floor(ln(x)^2), x above 2). token: hour, weekday, is_weekend of a point in time; target (the click
+    rate and count of the value or cross, of training rows out of fold)."""
+    bins: int | None = None
+    """quantile: how many bins, 32 if not said. target: bins of the click rate, one row for each of them and power of
+    two of the count; without it both are scaled numbers. 2 or more."""
+    smoothing: float | None = None
+    """target: how many rows of the average click rate every value starts with; 20 if not said."""
+    time_format: str | None = None
+    """hour, weekday, is_weekend: how the text tells the time, such as ``%y%m%d%H``; else ISO 8601, or a number of
+    seconds, milli-, micro- or nanoseconds since 1970."""
     size: int | None = None
     """float_seq, which needs it: how many numbers a cell holds, 1 or more."""
 
+    @field_validator("cross", mode="before")
+    @classmethod
+    def _names_are_a_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
     @model_validator(mode="after")
-    def _settings_fit_the_type(self) -> Self:
-        # A setting at its default says nothing: a run's resolved configuration writes all of them.
-        set_here = {key for key, info in type(self).model_fields.items() if getattr(self, key) != info.default}
-        own = ("separator",) if self.type == "float_seq" else ()
-        if self.type != "token_seq":
-            for key in _SEQUENCE_ONLY:
-                if key in set_here and key not in own:
-                    raise ValueError(f"field '{self.name}': '{key}' is for type token_seq, this field is {self.type}")
-        if self.is_float:
-            for key in _VOCABULARY_ONLY:
-                if key in set_here:
-                    raise ValueError(f"field '{self.name}': '{key}' is for token and token_seq, not for {self.type}")
+    def _settings_fit(self) -> Self:
+        if self.encode is not None and self.encode not in _ENCODES[self.type]:
+            valid = ", ".join(_ENCODES[self.type]) or "none"
+            raise ValueError(f"field '{self.name}': encode '{self.encode}' is not for type {self.type}; valid: {valid}")
+        for key, fits, where in self._rules():
+            # A setting at its default says nothing: a run's resolved configuration writes all of them.
+            if not fits and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"field '{self.name}': '{key}' is for {where}, this field is {self._kind}")
         if (self.type == "float_seq") != (self.size is not None):
             raise ValueError(f"field '{self.name}': type float_seq needs 'size', other types refuse it")
-        for key in ("max_length", "min_count", "max_size", "size"):
+        for key, least in (("max_length", 1), ("min_count", 1), ("max_size", 1), ("size", 1), ("hash", 1), ("bins", 2)):
             value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ValueError(f"field '{self.name}': '{key}' is {value}, expected 1 or more")
+            if value is not None and value < least:
+                raise ValueError(f"field '{self.name}': '{key}' is {value}, expected {least} or more")
+        if self.smoothing is not None and not 0 <= self.smoothing < float("inf"):
+            raise ValueError(f"field '{self.name}': 'smoothing' is {self.smoothing}, expected 0 or more")
         if self.separator == "":
             raise ValueError(f"field '{self.name}': 'separator' is empty, expected one or more characters")
+        if self.cross is not None and len(set(self.cross)) < max(2, len(self.cross)):
+            raise ValueError(
+                f"field '{self.name}': 'cross' is {list(self.cross)}, expected two or more different fields"
+            )
         return self
+
+    def _rules(self) -> tuple[tuple[str, bool, str], ...]:
+        """Which settings this field may have, and the words for the fields that do."""
+        sequence = self.type == "token_seq"
+        crossed = self.cross is not None
+        timed = self.encode in TIME_PARTS
+        return (
+            ("separator", sequence or self.type == "float_seq", "type token_seq"),
+            ("max_length", sequence, "type token_seq"),
+            ("keep", sequence, "type token_seq"),
+            ("pooling", sequence, "type token_seq"),
+            ("min_count", self.has_vocabulary or crossed, "fields with a vocabulary of their own"),
+            ("max_size", self.has_vocabulary or crossed, "fields with a vocabulary of their own"),
+            ("cross", self.type == "token" and not timed, "type token"),
+            ("column", not crossed, "fields with a column, not for a cross"),
+            ("vocabulary", self.is_categorical and not crossed and not timed and self.hash is None, "token, token_seq"),
+            ("hash", self.is_categorical and not timed and self.encode != "target", "token, token_seq"),
+            ("bins", self.encode in ("quantile", "target"), "encode quantile and target"),
+            ("smoothing", self.encode == "target", "encode target"),
+            ("time_format", timed, "encode hour, weekday and is_weekend"),
+        )
+
+    @property
+    def _kind(self) -> str:
+        how = f" with encode {self.encode}" if self.encode else ""
+        return f"a cross{how}" if self.cross else f"{self.type}{how}"
+
+    @property
+    def source(self) -> str:
+        """The column that the field is read from."""
+        return self.column or self.name
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the type is of categories: token or token_seq."""
+        return self.type in ("token", "token_seq")
+
+    @property
+    def is_target(self) -> bool:
+        """Whether the field is a statistic of the clicks."""
+        return self.encode == "target"
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether the field learns tokens of its own from its column: no cross, no hash, not another field's."""
+        learns = self.is_categorical or self.encode == "log_squared"
+        return learns and self.cross is None and self.hash is None and self.vocabulary is None
+
+    @property
+    def form(self) -> Form:
+        """How encoded rows hold it: one row id, several (items), or ``width`` numbers."""
+        if self.type == "token_seq":
+            return "items"
+        if self.is_target:
+            return "numbers" if self.bins is None else "ids"
+        if self.type == "token" or self.encode in ("quantile", "log_squared"):
+            return "ids"
+        return "numbers"
 
     @property
     def is_float(self) -> bool:
-        """Whether the field has numbers instead of a vocabulary."""
-        return self.type in ("float", "float_seq")
+        """Whether encoded rows hold numbers of this field rather than row ids."""
+        return self.form == "numbers"
 
     @property
     def width(self) -> int:
-        """Numbers a cell of a float field holds: 1 for float, ``size`` for float_seq."""
-        return self.size if self.size is not None else 1
+        """Numbers that a cell of form numbers holds: 1 for float, ``size`` for float_seq, 2 for target."""
+        return 2 if self.is_target else self.size if self.size is not None else 1
 
 
 class Schema(BaseModel):
@@ -91,9 +192,11 @@ class Schema(BaseModel):
 
     @classmethod
     def of(cls, fields: tuple[Field, ...]) -> Schema:
-        """Order ``fields`` into nodes; a field without a side is context if any field is candidate."""
+        """Order ``fields`` into nodes; a field without a side is context if any field is candidate, a cross candidate
+        if any of its members is."""
         if any(field.side == "candidate" for field in fields):
-            sided = [field if field.side else field.model_copy(update={"side": "context"}) for field in fields]
+            candidates = {field.name for field in fields if field.side == "candidate"}
+            sided = [field.model_copy(update={"side": field.side or _side(field, candidates)}) for field in fields]
             fields = tuple(sorted(sided, key=lambda field: field.side == "candidate"))
         return cls(fields=fields)
 
@@ -108,6 +211,32 @@ class Schema(BaseModel):
             seen.add(field.name)
         return self
 
+    @model_validator(mode="after")
+    def _fields_that_are_named_fit(self) -> Self:
+        by_name = {field.name: field for field in self.fields}
+        for field in self.fields:
+            for key, names in (("cross", field.cross or ()), ("vocabulary", (field.vocabulary,))):
+                for name in filter(None, names):
+                    other = by_name.get(name)
+                    if other is None:
+                        near = suggestion(name, by_name)
+                        raise ValueError(f"field '{field.name}': '{key}' names '{name}', which is no field.{near}")
+                    if key == "cross" and (other.form != "ids" or other.cross or other.is_target):
+                        raise ValueError(
+                            f"field '{field.name}': 'cross' of '{name}', expected fields of one category a row: token, "
+                            "quantile, log_squared or a time part"
+                        )
+                    if key == "vocabulary" and not (
+                        other.is_categorical and other.has_vocabulary and not other.is_target
+                    ):
+                        raise ValueError(
+                            f"field '{field.name}': 'vocabulary' of '{name}', expected a token or token_seq field with "
+                            "a vocabulary of its own"
+                        )
+            if field.cross and field.side == "context" and any(by_name[m].side == "candidate" for m in field.cross):
+                raise ValueError(f"field '{field.name}': side context, but it crosses a candidate field")
+        return self
+
     def __iter__(self) -> Iterator[Field]:  # type: ignore[override]
         return iter(self.fields)
 
@@ -120,6 +249,15 @@ class Schema(BaseModel):
         return tuple(field.name for field in self.fields)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the data that the fields are read from, each once."""
+        return tuple(dict.fromkeys(field.source for field in self.fields if field.cross is None))
+
+    def of_form(self, form: Form) -> tuple[Field, ...]:
+        """The fields of one form, in node order: the order of their columns in encoded rows."""
+        return tuple(field for field in self.fields if field.form == form)
+
+    @property
     def context_size(self) -> int:
         """How many nodes are context; all of them where no side is named."""
         return sum(field.side != "candidate" for field in self.fields)
@@ -128,3 +266,7 @@ class Schema(BaseModel):
     def has_candidates(self) -> bool:
         """Whether the schema names candidate fields (ranking and recombined rows need them)."""
         return self.context_size < len(self.fields)
+
+
+def _side(field: Field, candidates: set[str]) -> Side:
+    return "candidate" if candidates.intersection(field.cross or ()) else "context"

@@ -192,7 +192,7 @@ def test_an_unknown_word_lists_the_valid_ones(override: str, message: str) -> No
         ("student.depth=0", "student.0.depth"),
         ("data.split.ratios=[0.5, 0.1, 0.1]", "data.split.ratios: the three shares add up to 0.7, expected 1"),
         ("data.train=[]", "data.train"),
-        ("data.valid=v.csv", "data: give both 'valid' and 'test', or neither"),
+        ("data.valid=v.csv", "data: give 'test' too, or neither"),
         ("data=3", "data"),
         ("fields=[]", "'fields' is empty"),
         ("fields=[{name: click}]", "fields: 'click' is the label"),

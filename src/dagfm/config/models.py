@@ -34,25 +34,58 @@ class _Section(BaseModel):
 
 
 class LabelConfig(_Section):
-    """Which column says click or no click, and by which rule."""
+    """Which column says click or no click, and by which rule; or how many clicks and impressions a row stands for."""
 
-    column: str
+    column: str | None = None
     """Column of the click log; it must not be a field."""
     positive_from: float | None = None
     """Values from this one on are clicks; without it the column must hold 0 and 1 (or false and true)."""
     drop: tuple[float, ...] = ()
     """Rows with one of these values are left out, such as a neutral rating."""
+    clicks: str | None = None
+    """Of aggregated rows, instead of ``column``: the column that counts the clicks."""
+    impressions: str | None = None
+    """Of aggregated rows: the column that counts how often the row was shown; rows of 0 are left out."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.column is None) == (self.clicks is None):
+            raise ValueError("give either 'column', or 'clicks' and 'impressions' of aggregated rows")
+        if (self.clicks is None) != (self.impressions is None):
+            raise ValueError("'clicks' and 'impressions' go together")
+        if self.clicks is not None and (self.positive_from is not None or self.drop):
+            raise ValueError("'positive_from' and 'drop' are for 'column', not for aggregated rows")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the rule reads."""
+        return tuple(name for name in (self.column, self.clicks, self.impressions) if name is not None)
+
+
+Value = str | int | float
+"""A value in a list of them; what counts is its token text."""
 
 
 class SplitConfig(_Section):
-    """How rows are divided when no validation and test files are given."""
+    """How rows are divided when validation and test files are not both given."""
 
-    by: Literal["random"] = "random"
-    """random: a NumPy permutation of the rows that the label rule keeps."""
+    by: Literal["random", "time", "group", "column"] = "random"
+    """random: a NumPy permutation of the rows that the label rule keeps. time: the last rows by ``column`` are test, those
+    before them valid. group: all rows of one value of ``column`` in one part. column: ``values`` of ``column``."""
+    column: str | None = None
+    """Column of the time, the group or the values; it need not be a field."""
     ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
-    """Shares of train, valid and test."""
+    """Shares of train, valid and test; of groups they hold on average."""
+    gap: NonNegativeFloat = 0.0
+    """by time: rows of this span before valid, and before test, are left out; in seconds where the column holds dates,
+    else in its own unit."""
+    time_format: str | None = None
+    """by time: how the text tells the time, as in ``fields``."""
+    values: dict[Literal["train", "valid", "test"], tuple[Value, ...]] = {}
+    """by column: the values of each part; train may be left out and is then all others."""
     seed: NonNegativeInt = 2022
-    """Seeds the permutation; ``--seeds`` never changes it."""
+    """Seeds the permutation and the choice of groups; ``--seeds`` never changes it."""
 
     @field_validator("ratios")
     @classmethod
@@ -60,6 +93,28 @@ class SplitConfig(_Section):
         if abs(sum(ratios) - 1) > 1e-9:
             raise ValueError(f"the three shares add up to {sum(ratios):g}, expected 1")
         return ratios
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {part: [value] if isinstance(value, Value) else value for part, value in values.items()}
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> Self:
+        if (self.by == "random") != (self.column is None):
+            raise ValueError(f"by '{self.by}' {'takes no' if self.column else 'needs a'} 'column'")
+        if self.by != "time" and (self.gap or self.time_format):
+            raise ValueError(f"'gap' and 'time_format' are for by 'time', not '{self.by}'")
+        if (self.by == "column") != bool(self.values):
+            raise ValueError("'values' says which values of 'column' are valid and test; it goes with by 'column'")
+        if self.by == "column" and not {"valid", "test"} <= set(self.values):
+            raise ValueError("'values' must name those of valid and of test; train may be left out")
+        said = [str(value) for values in self.values.values() for value in values]
+        if len(set(said)) < len(said):
+            raise ValueError("'values': one value is in two parts")
+        return self
 
 
 class DataConfig(_Section):
@@ -70,12 +125,14 @@ class DataConfig(_Section):
     valid: tuple[str, ...] | None = None
     """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
-    """Test rows, as ``train``; never used to choose anything."""
+    """Test rows, as ``train``; never used to choose anything. Without ``valid``, validation rows are cut from ``train``."""
     format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
     """Format of the files, where their suffixes do not say it."""
     tables: dict[str, str] = {}
     """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``."""
     label: LabelConfig
+    weight: str | None = None
+    """Column of the rows' weights in loss and figures, numbers of 0 or more."""
     split: SplitConfig = SplitConfig()
 
     @field_validator("train", "valid", "test", mode="before")
@@ -89,9 +146,9 @@ class DataConfig(_Section):
         return {"column": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if (self.valid is None) != (self.test is None):
-            raise ValueError("give both 'valid' and 'test', or neither (then 'split' divides the rows of 'train')")
+    def _valid_goes_with_test(self) -> Self:
+        if self.valid is not None and self.test is None:
+            raise ValueError("give 'test' too, or neither: 'split' cuts what is not given from the rows of 'train'")
         return self
 
 
@@ -235,8 +292,10 @@ class Config(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         schema = self.schema_
-        if self.data.label.column in schema.names:
-            raise ValueError(f"fields: '{self.data.label.column}' is the label; a field must not hold the answer")
+        for column in self.data.label.columns:
+            for field in schema:
+                if field.cross is None and field.source == column:
+                    raise ValueError(f"fields: '{column}' is the label; a field must not hold the answer")
         for role in ("teacher", "student"):
             names = [name for name, _ in self.named(role)]
             for name in names:
