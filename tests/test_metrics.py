@@ -80,6 +80,21 @@ def test_a_weight_of_k_is_k_copies(rows: list[tuple[int, float, int]]) -> None:
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4), st.integers(-3, 3).map(float)), min_size=1, max_size=30)
+)
+def test_a_click_rate_with_its_impressions_is_these_clicks_and_non_clicks(rows: list[tuple[int, int, float]]) -> None:
+    clicks, others, scores = (np.array(column) for column in zip(*[(a, b, z) for a, b, z in rows], strict=True))
+    if clicks.sum() == 0:
+        return
+    impressions = clicks + others
+    copied = np.concatenate([np.repeat([1, 0], [a, b]) for a, b in zip(clicks, others, strict=True)])
+    repeated = np.repeat(scores, impressions)
+    rates = clicks / impressions
+    assert metrics.auc(rates, scores, impressions) == pytest.approx(metrics.auc(copied, repeated), abs=1e-12)
+    assert metrics.logloss(rates, scores, impressions) == pytest.approx(metrics.logloss(copied, repeated), rel=1e-12)
+
+
 @given(scored, st.floats(0.1, 50))
 def test_equal_weights_are_no_weights(pairs: list[tuple[int, float]], weight: float) -> None:
     labels, scores = map(np.array, zip(*pairs, strict=True))

@@ -21,11 +21,14 @@ def assemble(
     models: Sequence[Entry],
     served_by_seed: Sequence[Entry],
     served: Entry | None,
+    weighted: bool = False,
+    sampling: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
 
     ``models``: one entry a model, phase and seed; ``served_by_seed``: of each student and seed, the phase that is best
-    on validation; ``served``: the one in the bundle.
+    on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
+    ``sampling``: what was done about down-sampled non-clicks.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -33,6 +36,8 @@ def assemble(
         "format": FORMAT,
         "run": str(directory),
         "rows": dict(rows),
+        "weighted": weighted,
+        "sampling": None if sampling is None else dict(sampling),
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],

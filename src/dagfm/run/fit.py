@@ -17,6 +17,7 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare
+from dagfm.data.split import PARTS
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
 from dagfm.report.results import assemble
@@ -27,6 +28,7 @@ from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
 from dagfm.training.progress import LoggedProgress, Progress
+from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
@@ -137,13 +139,25 @@ class _Story:
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
         results = assemble(
             self.directory,
-            rows={part: len(getattr(self.prepared, part)) for part in ("train", "valid", "test")},
+            rows={part: len(getattr(self.prepared, part)) for part in PARTS},
             models=self.entries,
             served_by_seed=[model.entry for models in self.servable.values() for model in models],
             served=chosen.entry if chosen else None,
+            weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
+            sampling=self._sampling(),
         )
         write_json(self.directory / "results.json", results)
         return results
+
+    def _sampling(self) -> dict[str, float] | None:
+        if self.config.data.negatives is None:
+            return None
+        sampling = Sampling.of(self.config.data.negatives)
+        return {
+            "negatives_kept": sampling.share,
+            "logit_shift": sampling.shift,
+            "negatives_of_valid_and_test_weigh": sampling.negatives_weigh,
+        }
 
     def _bundle(self, directory: Path, student: Trained) -> None:
         bundle = bundle_of(self.config, self.prepared, student)

@@ -179,7 +179,7 @@ def _phase(
         alpha=alpha,
         beta=beta,
         batches=batches,
-        evaluate=lambda current: evaluate(current, prepared.valid, valid),
+        evaluate=lambda current: evaluate(current, prepared.valid, valid, shop.sampling),
         counts=prepared.counts,
         seed=seed,
     )
@@ -247,8 +247,8 @@ def _finish(
     """Evaluate a model with its final weights and seal its stage with its line of results, of which ``line`` says what
     only training knows."""
     prepared = shop.prepared
-    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
-    test = evaluate(model, prepared.test, logits.read("test") if logits else None)
+    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None, shop.sampling)
+    test = evaluate(model, prepared.test, logits.read("test") if logits else None, shop.sampling)
     result: Entry = {
         "name": line["name"],
         "role": line["role"],

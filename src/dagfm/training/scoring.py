@@ -13,9 +13,12 @@ from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.nn.model import CTRModel
+from dagfm.training.sampling import Sampling
 
 CHUNK = 8192
 """Rows scored at a time: large enough for full speed, small enough to stay in cache."""
+WHOLE = Sampling()
+"""Nothing is sampled."""
 
 TIMED_CHUNKS, TIMED_PASSES = 2, 5
 
@@ -49,21 +52,31 @@ def chunks_of(rows: Rows) -> Iterator[Rows]:
         yield rows.take(np.arange(start, min(start + CHUNK, len(rows))))
 
 
-def figures(labels: Float32, logits: Float32, teacher: Float32 | None) -> dict[str, float | None]:
-    """AUC, logloss and distance to the teacher's logits (None without a teacher); NaN where a logit is not finite."""
+def figures(
+    dataset: Dataset, logits: Float32, teacher: Float32 | None, sampling: Sampling = WHOLE
+) -> dict[str, float | None]:
+    """AUC, logloss and distance to the teacher's logits (None without a teacher); NaN where a logit is not finite.
+
+    Weighted where the rows have weights. ``logits`` and ``teacher`` (n,) are of models that saw ``sampling``; the
+    figures are of the corrected logits.
+    """
     if not np.isfinite(logits).all():
         return {"auc": math.nan, "logloss": math.nan, "logit_mse": math.nan}
+    labels, weights = sampling.judged(dataset)
+    corrected = logits + np.float32(sampling.shift) if sampling.shift else logits
     return {
-        "auc": metrics.auc(labels, logits),
-        "logloss": metrics.logloss(labels, logits),
-        "logit_mse": None if teacher is None else metrics.logit_mse(teacher, logits),
+        "auc": metrics.auc(labels, logits, weights),
+        "logloss": metrics.logloss(labels, corrected, weights),
+        "logit_mse": None if teacher is None else metrics.logit_mse(teacher, logits, weights),
     }
 
 
-def evaluate(model: CTRModel, dataset: Dataset, teacher: Float32 | None) -> dict[str, float | None]:
+def evaluate(
+    model: CTRModel, dataset: Dataset, teacher: Float32 | None, sampling: Sampling = WHOLE
+) -> dict[str, float | None]:
     """Return the ``figures`` of a model on a data set."""
     logits = score_chunks([model], chunks_of(dataset.rows), len(dataset))
-    return figures(dataset.labels, logits, teacher)
+    return figures(dataset, logits, teacher, sampling)
 
 
 def scoring_speed(model: CTRModel, dataset: Dataset) -> float:

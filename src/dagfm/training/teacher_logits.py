@@ -96,8 +96,8 @@ def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits
         "training_rows_per_second": _together([entry["training_rows_per_second"] for entry in entries]),
         "scoring_rows_per_second": _together([entry["scoring_rows_per_second"] for entry in entries]),
         "metrics": {
-            "valid": figures(valid.labels, logits.read("valid"), None),
-            "test": figures(test.labels, logits.read("test"), None),
+            "valid": figures(valid, logits.read("valid"), None, shop.sampling),
+            "test": figures(test, logits.read("test"), None, shop.sampling),
         },
     }
 
