@@ -12,7 +12,7 @@ from dagfm.errors import suggestion
 FieldType = Literal["token", "token_seq", "float", "float_seq"]
 Form = Literal["ids", "items", "numbers"]
 Side = Literal["context", "candidate"]
-Pooling = Literal["sum", "mean"]
+Pooling = Literal["sum", "mean", "max"]
 Encode = Literal["scale", "quantile", "log_squared", "hour", "weekday", "is_weekend", "target"]
 
 UNKNOWN = 0
@@ -57,7 +57,7 @@ class Field(BaseModel):
     keep: Literal["first", "last"] = "first"
     """token_seq: which end of a longer sequence is kept."""
     pooling: Pooling = "sum"
-    """token_seq: how the embeddings of the values become one vector."""
+    """token_seq: how the embeddings of the values become one vector; max is the largest of each number."""
     min_count: int = 1
     """Fields with a vocabulary: values rarer than this in the training rows share the *unknown* row; 1 or more."""
     max_size: int | None = None

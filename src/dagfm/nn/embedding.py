@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dagfm.encoding.rows import Int64
-from dagfm.nn.batch import Batch, Layout
+from dagfm.nn.batch import Batch, Layout, Maxima
 from dagfm.schema import Schema
 
 INITIAL_STD = 0.1
@@ -20,7 +20,7 @@ INITIAL_STD = 0.1
 class Embedding(nn.Module):
     """Table rows of all fields, (rows, D); field ``s`` owns the rows from ``layout.offsets[s]`` on.
 
-    A token is one row, a token_seq the sum or mean of its values' rows, a float the field's vector times the
+    A token is one row, a token_seq the sum, mean or maximum of its values' rows, a float the field's vector times the
     standardised value.
     """
 
@@ -81,7 +81,7 @@ class _PooledLookup(torch.autograd.Function):
         ctx.table_shape = table.shape
         if batch.owners is None:
             return F.embedding(batch.ids, table)
-        return F.embedding_bag(
+        pooled = F.embedding_bag(
             batch.ids,
             table,
             batch.offsets,
@@ -89,6 +89,10 @@ class _PooledLookup(torch.autograd.Function):
             per_sample_weights=None if batch.weights is None else batch.weights.to(table.dtype),
             include_last_offset=True,
         )
+        if batch.maxima is not None:
+            largest, ctx.winners = _largest(table, batch.maxima)
+            pooled.index_copy_(0, batch.maxima.bags, largest)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, None]:
@@ -100,4 +104,15 @@ class _PooledLookup(torch.autograd.Function):
         if batch.weights is not None:
             of_values = of_values * batch.weights.to(gradient.dtype).unsqueeze(1)
         table = torch.zeros(ctx.table_shape, dtype=gradient.dtype, device=gradient.device)
-        return table.index_add_(0, batch.ids, of_values), None
+        table.index_add_(0, batch.ids, of_values)
+        if batch.maxima is not None:
+            table.scatter_add_(0, ctx.winners, gradient.index_select(0, batch.maxima.bags))
+        return table, None
+
+
+def _largest(table: Tensor, maxima: Maxima) -> tuple[Tensor, Tensor]:
+    """The largest of each number (M, D) over a bag's rows, and which row (M, D) has it: the first of equal ones."""
+    values, _, _, winners = torch.embedding_bag(
+        table, maxima.ids, maxima.offsets, mode=2, sparse=False, include_last_offset=True
+    )
+    return values, winners
