@@ -37,6 +37,34 @@ _ENCODES: dict[str, tuple[str, ...]] = {
 _LEARNED = ("min_count", "max_size")
 
 
+class Pretrained(BaseModel):
+    """Vectors that somebody else has made for a field's values, where the field's embedding starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Parquet with a column of ids and either one column of lists or one of numbers for each dimension; or ``.npy``, a
+    vector a row, with ``ids``."""
+    ids: str | None = None
+    """Of Parquet the name of the id column, ``id`` if not said. Of ``.npy`` the file of the ids in the vectors' order:
+    text with one a line, ``.npy``, or Parquet with one column."""
+    trainable: bool = True
+    """false keeps the vectors as they are, in teacher and student."""
+
+    @model_validator(mode="after")
+    def _known_formats(self) -> Self:
+        if not self.path.endswith((".parquet", ".npy")):
+            raise ValueError(f"'path' is '{self.path}', expected a file that ends in .parquet or .npy")
+        if self.is_array and self.ids is None:
+            raise ValueError("'path' ends in .npy, so 'ids' must name the file of the vectors' ids")
+        return self
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the vectors are an array, and the ids a file of their own."""
+        return self.path.endswith(".npy")
+
+
 class Field(BaseModel):
     """One column of the click log as the model sees it; a node of the graph."""
 
@@ -83,6 +111,8 @@ class Field(BaseModel):
     seconds, milli-, micro- or nanoseconds since 1970."""
     size: int | None = None
     """float_seq, which needs it: how many numbers a cell holds, 1 or more."""
+    pretrained: Pretrained | None = None
+    """token, token_seq with a vocabulary of their own: vectors to start the embedding from."""
 
     @field_validator("cross", mode="before")
     @classmethod
@@ -132,6 +162,11 @@ class Field(BaseModel):
             ("hash", self.is_categorical and not timed and self.encode != "target", "token, token_seq"),
             ("bins", self.encode in ("quantile", "target"), "encode quantile and target"),
             ("smoothing", self.encode == "target", "encode target"),
+            (
+                "pretrained",
+                self.is_categorical and self.has_vocabulary and self.encode is None,
+                "token and token_seq with a vocabulary of their own",
+            ),
             ("time_format", timed, "encode hour, weekday and is_weekend"),
         )
 

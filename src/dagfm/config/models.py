@@ -354,8 +354,8 @@ class Config(_Section):
 
     @property
     def schema_(self) -> Schema:
-        """The fields as an ordered schema."""
-        return Schema.of(self.fields)
+        """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
+        return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
         """The teachers or students with the names they have in folders and tables."""

@@ -29,6 +29,7 @@ class Embedding(nn.Module):
         self.fields = layout.fields
         self.size = size
         self.weight = nn.Parameter(torch.empty(layout.table_rows, size))
+        self._held: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
@@ -56,6 +57,16 @@ class Embedding(nn.Module):
             start, end = int(layout.offsets[node]), int(layout.offsets[node + 1])
             self.weight[start:end].normal_(0.0, std, generator=generator)
 
+    def hold(self, rows: Tensor, values: Tensor) -> None:
+        """Remember that ``rows`` (m,) hold ``values`` (m, k) in their first k columns, whatever training does."""
+        self._held.append((rows, values))
+
+    @torch.no_grad()
+    def restore_held(self) -> None:
+        """Put back what is held: after a step, which also decays rows that have no gradient, and after a load."""
+        for rows, values in self._held:
+            self.weight[:, : values.shape[1]].index_copy_(0, rows, values)
+
     @torch.no_grad()
     def fill_untrained(self, layout: Layout, counts: Int64) -> None:
         """Set rows that never occur in training to the frequency-weighted mean of their field's rows.
@@ -70,6 +81,7 @@ class Embedding(nn.Module):
                 rows[share == 0] = 0.0
             elif bool(share.sum() > 0) and bool((share == 0).any()):
                 rows[share == 0] = (share / share.sum()) @ rows
+        self.restore_held()
 
 
 class _PooledLookup(torch.autograd.Function):

@@ -158,6 +158,7 @@ class _Training:
         loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        self.model.embedding.restore_held()
         return loss.detach()
 
     def _judge(self) -> None:

@@ -158,6 +158,7 @@ def _phase(
     purpose = f"{label['role']}/{label['name']}/{label['phase']}"
     model = shop.model(network, purpose)
     start(model)
+    model.embedding.restore_held()
     prepared = shop.prepared
     seed = shop.seed_of(purpose)
     valid = logits.read("valid") if logits else None
@@ -266,6 +267,7 @@ def _finish(
         "network": model.config.model_dump(),
         "embedding_size": model.size,
         "measured_against": logits.fingerprint if logits else None,
+        **({"pretrained": shop.pretrained.facts} if shop.pretrained.fields else {}),
     }
     stage.finish(names, facts)
     return Trained(stage.directory, stage.fingerprint, model.config, result)

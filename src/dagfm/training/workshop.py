@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
+from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.progress import Progress
 from dagfm.training.sampling import Sampling
 
@@ -37,6 +38,7 @@ class Workshop:
     seed: int
     device: torch.device
     progress: Progress
+    pretrained: PretrainedVectors = field(default_factory=PretrainedVectors)
 
     @property
     def layout(self) -> Layout:
@@ -95,7 +97,9 @@ class Workshop:
                 reference=self.config.training.initialisation == "reference",
             )
         model.network.raise_logits(self.prior)
-        return model.to(self.device)
+        model = model.to(self.device)
+        self.pretrained.start(model)
+        return model
 
     def trained(self, trained: Trained) -> CTRModel:
         """The model of a finished phase, with its weights."""
@@ -110,6 +114,7 @@ class Workshop:
         return {
             # Other figures of the same rows. Only where it is set: what was made before the key existed stays.
             **({} if negatives is None else {"negatives": negatives.model_dump(exclude={"seed"})}),
+            **self.pretrained.inputs,
             "made from": {"data": self.prepared.content, **more.pop("made_from", {})},
             "embedding": self.config.embedding.model_dump(),
             "training": {
