@@ -181,6 +181,30 @@ class TableConfig(FileOptions):
     """Path or glob."""
 
 
+class NegativesConfig(_Section):
+    """Fewer non-clicks to train on; the served probabilities are those of the whole log (He et al., ADKDD 2014)."""
+
+    keep: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Keep each non-click of the training rows with this probability; validation and test rows all stay."""
+    already_kept: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """The log itself, validation and test rows too, was sampled so before we see it."""
+    seed: NonNegativeInt = 2022
+    """Seeds the choice of ``keep``; ``--seeds`` never changes it."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.keep is None) == (self.already_kept is None):
+            raise ValueError("give either 'keep' (we sample) or 'already_kept' (the log is a sample)")
+        return self
+
+    @property
+    def share(self) -> float:
+        """The share of the non-clicks that training sees."""
+        share = self.keep if self.keep is not None else self.already_kept
+        assert share is not None, "the model refuses neither"
+        return share
+
+
 class DataConfig(FileOptions):
     """Where the rows are and what is to be predicted."""
 
@@ -196,6 +220,8 @@ class DataConfig(FileOptions):
     label: LabelConfig
     weight: str | None = None
     """Column of the rows' weights in loss and figures, numbers of 0 or more."""
+    negatives: NegativesConfig | None = None
+    """Down-sampling of non-clicks, and the correction of what a model trained on the sample says."""
     split: SplitConfig = SplitConfig()
 
     @field_validator("train", "valid", "test", mode="before")
@@ -398,8 +424,8 @@ class Config(_Section):
 
     @property
     def schema_(self) -> Schema:
-        """The fields as an ordered schema."""
-        return Schema.of(self.fields)
+        """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
+        return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
         """The teachers or students with the names they have in folders and tables."""

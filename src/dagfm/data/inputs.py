@@ -13,6 +13,7 @@ from dagfm.errors import InputError
 from dagfm.files import fingerprint
 from dagfm.progress import Progress
 
+
 @dataclass(frozen=True)
 class Inputs:
     """The opened logs of training rows and, where they are given, of validation and test rows."""
