@@ -29,6 +29,7 @@ from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.rows import Rows
+from dagfm.encoding.spans import Spans
 from dagfm.files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
@@ -142,7 +143,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows, fields = options.rows, options.fields
     schema = Schema.of(tuple(Field(name=f"f{index}") for index in range(fields)))
-    layout = Layout(schema, np.arange(fields + 1) * IDS)
+    layout = Layout(schema, Spans(np.arange(fields) * IDS, np.full(fields, IDS)))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write(folder, rows, fields)

@@ -46,7 +46,7 @@ def configuration(**pretrained: Any) -> dict[str, Any]:
 
 def rows_of(encoder: Encoder, ids: range) -> np.ndarray:
     """Rows of the table of the given items."""
-    start = encoder.offsets[encoder.schema.names.index("item")]
+    start = encoder.spans.starts[encoder.schema.names.index("item")]
     encoded: np.ndarray = encoder.vocabularies["item"].encode(pl.Series([str(item) for item in ids]))
     assert (encoded >= FIRST).all()
     return start + encoded
