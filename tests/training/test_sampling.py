@@ -115,7 +115,7 @@ def test_the_share_is_an_input_of_every_phase(
 ) -> None:
     module = importlib.import_module("dagfm.run.fit")
     config = small_config(log_path)
-    prepared = module.prepare(dagfm.load_config(config), folder)
+    prepared = module.prepare(dagfm.load_config(config), folder, Silent())
     monkeypatch.setattr(module, "prepare", lambda *arguments: prepared)
     plain = dagfm.fit(config, folder / "run", progress=Silent()).results
     config["data"]["negatives"] = {"already_kept": 0.5}
