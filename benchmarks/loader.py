@@ -28,6 +28,7 @@ from dagfm.data.batches import Batches
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
 from dagfm.data.shuffle import WINDOW, Shuffle
+from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
 from dagfm.files import write_column
@@ -119,7 +120,7 @@ def cold_window(folder: Path, rows: int, schema: Schema) -> str:
     dataset = opened(folder, rows, len(schema))
     window = rows // Shuffle(rows, 1).windows // BATCH * BATCH
     before, started = bytes_read(), time.perf_counter()
-    for _ in zip(range(window // BATCH), Batches(dataset, schema, BATCH, seed=1).epoch(0), strict=False):
+    for _ in zip(range(window // BATCH), Batches(dataset, Encoder(schema), BATCH, seed=1).epoch(0), strict=False):
         pass
     speed = window / (time.perf_counter() - started)
     share = (bytes_read() - before) / (window * 4 * (len(schema) + 1))
@@ -150,7 +151,7 @@ def main() -> None:
         print(cold_window(folder, rows, schema))
         sources = {"map": opened(folder, rows, fields)}
         sources["memory"] = in_memory(sources["map"])
-        batches = {name: Batches(dataset, schema, BATCH, seed=1) for name, dataset in sources.items()}
+        batches = {name: Batches(dataset, Encoder(schema), BATCH, seed=1) for name, dataset in sources.items()}
         speeds: dict[str, list[float]] = {}
 
         def note(name: str, work: Callable[[], int]) -> None:

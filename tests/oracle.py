@@ -11,7 +11,6 @@ from dagfm.encoding.encoder import Encoder, checked, table_counts
 from dagfm.encoding.rows import Int64, Rows
 from dagfm.encoding.scale import Scale, vectors_of
 from dagfm.encoding.sequences import items_of
-from dagfm.encoding.spans import Spans
 from dagfm.encoding.texts import texts_of
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.schema import FIRST, MISSING, QUANTILE_BINS, Schema
@@ -85,8 +84,3 @@ def row_counts(rows: Rows, encoder: Encoder) -> Int64:
 def _texts(frame: pl.DataFrame, field, origin: str) -> pl.Series:
     series = frame[field.source]
     return items_of(series, field, origin).texts if field.form == "items" else texts_of(series, field, origin)
-
-
-def spans_of(offsets: np.ndarray | list[int]) -> Spans:
-    """Fields one after the other: the table row where each starts, and one past the last."""
-    return Spans(np.array(offsets[:-1], np.int64), np.diff(offsets).astype(np.int64))

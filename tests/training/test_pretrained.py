@@ -62,7 +62,7 @@ def start_of(config: dict[str, Any], network: str = "crossnet") -> tuple[np.ndar
     from dagfm.training.workshop import Workshop
 
     resolved = dagfm.load_config(config)
-    prepared = prepare(resolved, Path.cwd())
+    prepared = prepare(resolved, Path.cwd(), Silent())
     vectors = PretrainedVectors.read(resolved, prepared)
     shop = Workshop(resolved, prepared, 1, torch.device("cpu"), Silent(), vectors)
     model = shop.model(TypeAdapter(NetworkConfig).validate_python({"network": network}), "test")

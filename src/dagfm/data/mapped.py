@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from dagfm.errors import InputError
 
 BLOCK = 1 << 18
 """Rows of a mapped array that are worked on at a time."""
+
+
+_PARSING = Lock()
+"""numpy reads a file's header with Python's parser, which in Python 3.11 now and then fails ("AST constructor recursion
+depth mismatch") when two threads are in it (CPython issue 106905)."""
 
 
 def created(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -38,7 +44,8 @@ def created(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any
 def mapped(path: Path, *, writable: bool = False) -> NDArray[Any]:
     """A memory-mapped array, seen as a plain one: ``np.memmap`` does extra work at every slice."""
     try:
-        return np.asarray(np.load(path, mmap_mode="r+" if writable else "r", allow_pickle=False))
+        with _PARSING:
+            return np.asarray(np.load(path, mmap_mode="r+" if writable else "r", allow_pickle=False))
     except ValueError:
         return _loaded(path)
 
