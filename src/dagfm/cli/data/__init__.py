@@ -9,10 +9,12 @@ from importlib import import_module
 
 import typer
 
-VERBS: tuple[str, ...] = ()
+VERBS: tuple[str, ...] = ("simulate",)
 """In the order of ``--help``."""
 
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Prepare, simulate, describe and fetch click logs.")
+data = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Prepare, simulate, describe and fetch click logs."
+)
 
 for _verb in VERBS:
     # A verb that would shadow something of Python's has an underscore that its name on the command line lacks.
