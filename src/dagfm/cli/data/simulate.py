@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +33,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Everything follows from it.")] = 2022,
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     shard_rows: Annotated[int, typer.Option(help="Rows in a file; it does not change the rows.")] = 1_000_000,
-    force: Annotated[bool, typer.Option("--force", help="Replace what a simulation left in DIR.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make it anew, in place of any simulation in DIR.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print simulation.json instead of the table.")] = False,
 ) -> None:
     """Write a click log whose truth is known, with a dagfm.yaml, and print the best reachable AUC and logloss.
@@ -75,7 +76,7 @@ def simulate(
         typer.echo(_line("best reachable by a model that is told the time", best["knowing_time"]))
 
 
-def _line(title: str, figures: dict[str, float | None]) -> str:
+def _line(title: str, figures: Mapping[str, Any]) -> str:
     auc = "-" if figures["auc"] is None else f"{figures['auc']:.4f}"
     return (
         f"{title}: AUC {auc} (expected {figures['expected_auc']:.4f}), "

@@ -1,91 +1,133 @@
-"""What an id or a number does: its own effect, its trend, and the latent vector that its interactions are made of."""
+"""What an id or a number does: its own effect, its trend, and the latent vector that its interactions are made of.
+
+Every effect has mean 0 and variance 1 over the *rows*, not over the ids. An interaction of three fields then tells
+nothing about any one or two of them: its order is really present.
+"""
 
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagfm.data.simulate.columns import Column
 from dagfm.data.simulate.hashing import Float32, mixed, uniforms
+from dagfm.metrics import Float64
 
 RANK = 4
 """Length of a latent vector."""
+_OWN, _TREND = RANK, RANK + 1
+"""Rows of the effects of an id by themselves, below its latent vector."""
+_WIDTH = 2 * RANK
 _TABLE = 1 << 17
 """Fields of up to this many ids keep their effects in a table; those of larger ones are computed where needed."""
 _HEAD = 1 << 20
 """Means and variances are summed over this many ranks; beyond, ids are so many and so rare that theirs are known."""
+_PIECE = 1 << 16
 
-Values = NDArray[np.int64] | NDArray[np.float64]
+Values = NDArray[Any]
+"""Of one field and some rows: ranks of ids, from 0, or numbers."""
 
 
-class Effects:
-    """The effects of one field, each of mean 0 and variance 1 over the field's rows.
+class Effects(Protocol):
+    """The effects of one field; ``values`` are (n,)."""
 
-    The mean is zero over *rows*, not ids: an interaction then says nothing about any smaller set of its fields, and
-    its order is really present.
-    """
-
-    def __init__(self, column: Column, seed: int) -> None:
-        self._column, self._seed = column, seed
-        self._shift = np.zeros((2 * RANK, 1), np.float32)
-        self._scale = np.ones((2 * RANK, 1), np.float32)
-        self._table: Float32 | None = None
-        if column.is_number:
-            directions = uniforms(mixed(np.array([column.index]), seed, _LATENT))
-            self.covariance = directions @ directions.T
-            self._directions = directions
-            return
-        head = min(column.ids, _HEAD)
-        shares = column.popularity.shares(head)
-        total = np.zeros(2 * RANK)
-        products = np.zeros((2 * RANK, 2 * RANK))
-        for start in range(0, head, 1 << 16):
-            ranks = np.arange(start, min(start + (1 << 16), head))
-            raw = self._raw(ranks, both=True).astype(np.float64)
-            total += raw @ shares[ranks]
-            products += (raw * shares[ranks]) @ raw.T
-        products += np.eye(2 * RANK) * max(0.0, 1.0 - float(shares.sum()))
-        covariance = products - np.outer(total, total)
-        std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        std[std < 1e-6] = np.inf  # two ids with the same number: no effect, rather than one divided by nothing
-        self._shift = total[:, None].astype(np.float32)
-        self._scale = (1.0 / std)[:, None].astype(np.float32)
-        self.covariance = (covariance / np.outer(std, std))[:RANK, :RANK]
-        if column.ids <= _TABLE:
-            self._table = self._standardised(np.arange(column.ids), both=True)
+    covariance: Float64
+    """E[v_r v_q] of the latent vectors over the rows, (RANK, RANK)."""
 
     def latent(self, values: Values) -> Float32:
-        """The latent vectors (RANK, n) of ranks or numbers (n,)."""
-        if self._column.is_number:
-            return self._directions * self._standard(values)
+        """The latent vectors, (RANK, n)."""
+
+    def own(self, values: Values) -> Float32:
+        """What each value does by itself, (n,)."""
+
+    def trend(self, values: Values) -> Float32:
+        """Where its own effect moves with time, (n,)."""
+
+
+def effects_of(column: Column, seed: int) -> Effects:
+    """The effects of a field."""
+    return NumberEffects(column, seed) if column.is_number else IdEffects(column, seed)
+
+
+class NumberEffects:
+    """Linear in the number: standardised, it is the effect, and times a fixed direction the latent vector."""
+
+    def __init__(self, column: Column, seed: int) -> None:
+        self._mean, self._std = column.mean, column.std
+        self._direction = uniforms(mixed(np.array([column.index]), seed, _LATENT_KEY))
+        self.covariance: Float64 = (self._direction @ self._direction.T).astype(np.float64)
+
+    def latent(self, values: Values) -> Float32:
+        product: Float32 = self._direction * self.own(values)
+        return product
+
+    def own(self, values: Values) -> Float32:
+        standard: Float32 = ((values - self._mean) / self._std).astype(np.float32)
+        return standard
+
+    def trend(self, values: Values) -> Float32:
+        return self.own(values)
+
+
+class IdEffects:
+    """Hashed from seed, field and rank, so that ten million ids need no memory; a table where they are few."""
+
+    def __init__(self, column: Column, seed: int) -> None:
+        self._keys = seed, column.index
+        mean, covariance = self._moments(column)
+        std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        std[std < 1e-6] = np.inf  # ids that all drew the same number have no effect; nothing is divided by zero
+        self.covariance: Float64 = (covariance / np.outer(std, std))[:RANK, :RANK]
+        self._mean = mean[:, None].astype(np.float32)
+        self._scale = (1.0 / std)[:, None].astype(np.float32)
+        self._table: Float32 | None = None
+        if column.ids <= _TABLE:
+            raw = self._raw(np.arange(column.ids))
+            self._table = (raw - self._mean) * self._scale
+
+    def latent(self, values: Values) -> Float32:
         if self._table is not None:
             return np.take(self._table[:RANK], values, axis=1)
-        return self._standardised(values, both=False)
-
-    def own(self, values: Values, trend: bool = False) -> Float32:
-        """The effects (n,) of ranks or numbers by themselves, or how these move with time."""
-        if self._column.is_number:
-            return self._standard(values)
-        place = RANK + int(trend)
-        if self._table is not None:
-            return np.take(self._table[place], values)
-        raw = uniforms(mixed(values, self._seed, self._column.index, _OWN))[int(trend)]
-        return (raw - self._shift[place]) * self._scale[place]
-
-    def _standard(self, numbers: Values) -> Float32:
-        return ((numbers - self._column.mean) / self._column.std).astype(np.float32)
-
-    def _standardised(self, ranks: Values, both: bool) -> Float32:
-        raw = self._raw(ranks, both)
-        raw -= self._shift[: len(raw)]
-        raw *= self._scale[: len(raw)]
+        raw = self._raw_latent(values)
+        raw -= self._mean[:RANK]
+        raw *= self._scale[:RANK]
         return raw
 
-    def _raw(self, ranks: Values, both: bool) -> Float32:
-        latent = uniforms(mixed(ranks, self._seed, self._column.index, _LATENT))
-        if not both:
-            return latent
-        return np.concatenate([latent, uniforms(mixed(ranks, self._seed, self._column.index, _OWN))])
+    def own(self, values: Values) -> Float32:
+        return self._single(_OWN, values)
+
+    def trend(self, values: Values) -> Float32:
+        return self._single(_TREND, values)
+
+    def _single(self, row: int, values: Values) -> Float32:
+        if self._table is not None:
+            return np.take(self._table[row], values)
+        effect: Float32 = (self._raw_own(values)[row - RANK] - self._mean[row]) * self._scale[row]
+        return effect
+
+    def _moments(self, column: Column) -> tuple[Float64, Float64]:
+        """Mean (_WIDTH,) and covariance (_WIDTH, _WIDTH) of the raw effects over the rows."""
+        head = min(column.ids, _HEAD)
+        shares = column.popularity.shares(head)
+        mean, products = np.zeros(_WIDTH), np.zeros((_WIDTH, _WIDTH))
+        for start in range(0, head, _PIECE):
+            ranks = np.arange(start, min(start + _PIECE, head))
+            raw = self._raw(ranks).astype(np.float64)
+            mean += raw @ shares[ranks]
+            products += (raw * shares[ranks]) @ raw.T
+        products += np.eye(_WIDTH) * max(0.0, 1.0 - float(shares.sum()))
+        return mean, products - np.outer(mean, mean)
+
+    def _raw(self, ranks: Values) -> Float32:
+        return np.concatenate([self._raw_latent(ranks), self._raw_own(ranks)])
+
+    def _raw_latent(self, ranks: Values) -> Float32:
+        return uniforms(mixed(ranks, *self._keys, _LATENT_KEY))
+
+    def _raw_own(self, ranks: Values) -> Float32:
+        return uniforms(mixed(ranks, *self._keys, _OWN_KEY))
 
 
-_LATENT, _OWN = 0x1A, 0x0E
+_LATENT_KEY, _OWN_KEY = 0x1A, 0x0E

@@ -8,34 +8,42 @@ from typing import Any
 
 from dagfm.data.simulate.options import Options
 from dagfm.errors import InputError
-from dagfm.files import read_json, remove_leftovers, write_json
+from dagfm.files import read_json, write_json
 
 STATE = "simulation.json"
 CONFIG = "dagfm.yaml"
 LOCK = ".lock"
 KIND = "dagfm simulation"
 FORMAT = 1
+TRUTH = "truth"
+"""Folder of the probabilities: apart, so that no glob of the data meets them."""
 
 
-def opened(directory: Path, options: Options, force: bool) -> dict[str, Any] | None:
-    """What an earlier run with the same options left in ``directory``; None where this one starts anew.
+def check(directory: Path, options: Options, force: bool) -> None:
+    """Raise InputError where ``directory`` holds something else than a simulation with these options.
 
-    Raises InputError for a folder that holds something else, or a simulation with other options; with ``force`` the
-    files that a simulation writes are removed from it, and nothing else.
+    With ``force`` the options may be others; what is no simulation stays refused, for nobody means to lose it.
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"--output: {directory} is a file, expected a folder")
-    found = [path for path in directory.iterdir() if path.name != LOCK] if directory.is_dir() else []
     state = _state(directory)
-    if state is not None and state.get("options") == options.as_json() and not force:
-        remove_leftovers(directory)
-        return state
-    if found and not force:
+    if state is None:
+        if directory.is_dir() and any(path.name != LOCK for path in directory.iterdir()):
+            raise InputError(f"--output: {directory} is not empty and not a simulation; choose another folder")
+        return
+    before, now = state.get("options", {}), options.as_json()
+    changed = [f"{name} was {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
+    if changed and not force:
         raise InputError(
-            f"--output: {_why_not(directory, state, options)}; choose another folder, or replace it with --force"
+            f"--output: {directory} holds a simulation with other options ({'; '.join(changed)}); "
+            "choose another folder, or replace it with --force"
         )
-    _cleared(directory)
-    return None
+
+
+def earlier(directory: Path, options: Options) -> dict[str, Any] | None:
+    """What an earlier run with the same options told of itself, None where there was none."""
+    state = _state(directory)
+    return state if state is not None and state.get("options") == options.as_json() else None
 
 
 def save(directory: Path, options: Options, complete: bool, facts: dict[str, Any]) -> dict[str, Any]:
@@ -45,27 +53,18 @@ def save(directory: Path, options: Options, complete: bool, facts: dict[str, Any
     return state
 
 
+def clear(directory: Path) -> None:
+    """Remove what a simulation writes from the folder of one; the file that makes it one goes last."""
+    if not (directory / STATE).exists():
+        return
+    for path in [*directory.glob("clicks-*.parquet"), *directory.glob("clicks-*.csv"), directory / CONFIG]:
+        path.unlink(missing_ok=True)
+    shutil.rmtree(directory / TRUTH, ignore_errors=True)
+    (directory / STATE).unlink()
+
+
 def _state(directory: Path) -> dict[str, Any] | None:
     if not (directory / STATE).is_file():
         return None
     state = read_json(directory / STATE)
     return state if isinstance(state, dict) and state.get("kind") == KIND else None
-
-
-def _why_not(directory: Path, state: dict[str, Any] | None, options: Options) -> str:
-    if state is None:
-        return f"{directory} is not empty and not a simulation"
-    before, now = state.get("options", {}), options.as_json()
-    changed = [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
-    return f"{directory} holds a simulation with other options ({'; '.join(changed)})"
-
-
-def _cleared(directory: Path) -> None:
-    """Remove the files of a simulation, the one that makes it one last."""
-    if not directory.is_dir():
-        return
-    remove_leftovers(directory)
-    for path in [*directory.glob("clicks-*.parquet"), *directory.glob("clicks-*.csv"), directory / CONFIG]:
-        path.unlink(missing_ok=True)
-    shutil.rmtree(directory / "truth", ignore_errors=True)
-    (directory / STATE).unlink(missing_ok=True)

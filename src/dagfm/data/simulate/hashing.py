@@ -1,4 +1,4 @@
-"""Random numbers that are looked up instead of drawn: a hash of who asks, so that no table of ten million ids is kept."""
+"""Random numbers as a hash of who asks: looked up instead of drawn, so that ten million ids need no table."""
 
 from __future__ import annotations
 

@@ -10,20 +10,20 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dagfm.data.simulate.blocks import BLOCK, Block, Source
+from dagfm.data.simulate.blocks import Block, Source
 from dagfm.data.simulate.columns import LABEL, TIME, Column
+from dagfm.data.simulate.effects import Values
+from dagfm.data.simulate.folder import TRUTH
 from dagfm.data.simulate.ids import WIDTH, hexadecimal, scrambled
 from dagfm.data.simulate.options import Options
 from dagfm.files import replacing
 
-TRUTH = "truth"
-"""Folder of the probabilities: apart, so that no glob of the data meets them."""
 BEST, NOW = "probability", "probability_at_its_time"
 
 _SMALL = 4096
 """Fields of up to this many ids are written by a dictionary of all of them; for others it is made from the rows."""
-_GROUP = 4
-"""Blocks in a row group: 262,144 rows."""
+_GROUPS = {"parquet": 4, "csv": 1}
+"""Blocks written at once; in Parquet a row group, 262,144 rows. Text takes more memory and gains nothing from more."""
 
 
 def shard_names(options: Options) -> list[str]:
@@ -47,7 +47,7 @@ def write_shard(
     truth: list[Block] = []
 
     def tables() -> Iterator[pa.Table]:
-        for group in _groups(source.rows(rows.start, rows.stop)):
+        for group in _groups(source.rows(rows.start, rows.stop), _GROUPS[file.suffix[1:]]):
             yield pa.concat_tables([columns.table(block) for block in group])
             truth.extend(Block([], block.time[:0], block.click, block.best, block.now) for block in group)
             advance(sum(len(block.click) for block in group))
@@ -83,7 +83,7 @@ class _Columns:
                 arrays[column.name] = self._text(column, values)
         return pa.table(arrays)
 
-    def _text(self, column: Column, ranks: np.ndarray[tuple[int], np.dtype[np.integer]]) -> pa.StringArray:
+    def _text(self, column: Column, ranks: Values) -> pa.StringArray:
         text = hexadecimal(scrambled(ranks, self._seed, column.index))
         offsets = np.arange(0, WIDTH * (len(ranks) + 1), WIDTH, dtype=np.int32)
         return pa.StringArray.from_buffers(len(ranks), pa.py_buffer(offsets), pa.py_buffer(text))
@@ -96,7 +96,7 @@ def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> None:
             if writer is None:
                 # Without Arrow's own schema a column of a dictionary is read as what it is, text.
                 writer = pq.ParquetWriter(path, table.schema, store_schema=False)
-            writer.write_table(table, row_group_size=_GROUP * BLOCK)
+            writer.write_table(table, row_group_size=len(table))
     finally:
         if writer is not None:
             writer.close()
@@ -122,11 +122,11 @@ def _truth_table(blocks: Sequence[Block]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _groups(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+def _groups(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
     group: list[Block] = []
     for block in blocks:
         group.append(block)
-        if len(group) == _GROUP:
+        if len(group) == size:
             yield group
             group = []
     if group:

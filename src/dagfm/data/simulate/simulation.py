@@ -12,10 +12,10 @@ from filelock import FileLock
 from dagfm.data.simulate.best import best_reachable
 from dagfm.data.simulate.blocks import Source
 from dagfm.data.simulate.columns import Column, columns, configuration
-from dagfm.data.simulate.folder import CONFIG, LOCK, opened, save
+from dagfm.data.simulate.folder import CONFIG, LOCK, check, clear, earlier, save
 from dagfm.data.simulate.options import Options
 from dagfm.data.simulate.shards import shard_names, truth_path, write_shard
-from dagfm.files import write_bytes
+from dagfm.files import remove_leftovers, write_bytes
 
 
 class Progress(Protocol):
@@ -60,14 +60,19 @@ def simulate(
     """Write a click log with a known truth into the folder ``output``; ``options`` are those of ``Options``.
 
     An interrupted simulation continues at the last finished shard; a finished one with the same options is left alone.
-    Raises InputError for wrong options, and for a folder that holds something else unless ``force`` is set.
+    ``force`` makes it anew, also where the folder holds a simulation with other options. Raises InputError for wrong
+    options, and for a folder that holds anything else.
     """
     chosen, directory = Options(**options), Path(output)
-    state = opened(directory, chosen, force)
+    check(directory, chosen, force)
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / LOCK):
-        # Another process may have made it while this one waited.
-        state = opened(directory, chosen, force=False)
+        # Again, for another process may have written there while this one waited; from here on it is ours.
+        check(directory, chosen, force)
+        remove_leftovers(directory)
+        if force:
+            clear(directory)
+        state = earlier(directory, chosen)
         if state is None or not _is_whole(directory, chosen, state):
             state = _written(directory, chosen, progress)
     return Simulation(directory, chosen, state)

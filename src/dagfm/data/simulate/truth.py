@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagfm.data.simulate.columns import Column
-from dagfm.data.simulate.effects import Effects, Values
+from dagfm.data.simulate.effects import Values, effects_of
 from dagfm.data.simulate.hashing import Float32, mixed, uniforms
 from dagfm.data.simulate.options import SHARES, Options
 from dagfm.data.simulate.probability import Probability
@@ -40,7 +40,7 @@ class Truth:
     def __init__(self, options: Options, fields: Sequence[Column]) -> None:
         self.options, self.fields = options, fields
         self.terms = terms(options, fields)
-        self._effects = [Effects(column, options.seed) for column in fields]
+        self._effects = [effects_of(column, options.seed) for column in fields]
         self._trends = np.array([column.weight for column in fields])
         self._trends = options.drift * np.sqrt(self._trends / self._trends.sum())
         self.pair = _pair(fields) if options.pair_effect else None
@@ -70,17 +70,18 @@ class Truth:
             return Logits(fixed, None)
         moved = np.zeros(len(fixed), np.float32)
         for column, effects, strength in zip(self.fields, self._effects, self._trends, strict=True):
-            moved += np.float32(strength) * effects.own(values[column.index], trend=True)
+            moved += np.float32(strength) * effects.trend(values[column.index])
         return Logits(fixed, moved)
 
     def told(self, probability: Probability) -> dict[str, Any]:
         """The truth in words for ``simulation.json``."""
         names = [column.name for column in self.fields]
+        interactions = [
+            {"fields": [names[member] for member in term.members], "share": round(term.share, 6)} for term in self.terms
+        ]
         return {
             "bias": probability.bias,
-            "terms": [
-                {"fields": [names[member] for member in term.members], "share": term.share} for term in self.terms
-            ],
+            "terms": interactions,
             "pair_effect": None if self.pair is None else [names[member] for member in self.pair],
         }
 
