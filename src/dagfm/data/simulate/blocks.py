@@ -17,7 +17,7 @@ from dagfm.data.simulate.truth import Truth
 
 BLOCK = 65_536
 """Rows of a block. It is part of what a seed means: another size would give other rows."""
-_SAMPLE = range(1 << 48, (1 << 48) + 4)
+_SAMPLE = range(1 << 48, (1 << 48) + 2)
 """Blocks that are in no log: the bias is fitted on them, and so is the same for logs of any length."""
 
 

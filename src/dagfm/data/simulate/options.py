@@ -68,8 +68,8 @@ class Options:
                 f"expected at most {self.fields}"
             )
         self._between("zipf", 0.0, 5.0)
-        for name, most in (("signal", 20.0), ("pair_effect", 20.0), ("drift", 20.0), ("noise", 20.0)):
-            self._between(name, 0.0, most)
+        for name in ("signal", "pair_effect", "drift", "noise"):
+            self._between(name, 0.0, 5.0)
         if not 0.0 < self.click_rate < 1.0:
             raise InputError(f"--click-rate: {self.click_rate:g}, expected a share between 0 and 1, neither included")
         if self.pair_effect and self.fields - self.numbers < 2:
