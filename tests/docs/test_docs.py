@@ -120,9 +120,12 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
         rest = list(dropwhile(overall.__contains__, words))
         if not rest:
             continue  # such as dagfm --version
-        verb, *arguments = rest
-        assert verb in group.commands, f"no such command: dagfm {shlex.join(words)}"
-        command = group.commands[verb]
+        command, arguments = group, rest
+        while hasattr(command, "commands"):  # a family of verbs, such as dagfm data
+            assert arguments, f"no whole command: dagfm {shlex.join(words)}"
+            verb, *arguments = arguments
+            assert verb in command.commands, f"no such command: dagfm {shlex.join(words)}"
+            command = command.commands[verb]
         known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
         for word in arguments:
             assert not word.startswith("-") or word in known, f"no such option: dagfm {shlex.join(words)}: {word}"
@@ -137,9 +140,9 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
 @every_page
 def test_options_and_keys_in_the_text_exist(page: Path) -> None:
     group: Any = typer.main.get_command(app)
-    options = {"--help"} | {
-        option for command in (group, *group.commands.values()) for one in command.params for option in one.opts
-    }
+    families = [command.commands.values() for command in group.commands.values() if hasattr(command, "commands")]
+    verbs = [group, *group.commands.values(), *(verb for family in families for verb in family)]
+    options = {"--help"} | {option for command in verbs for one in command.params for option in one.opts}
     for span in spans(page.read_text()):
         if span.startswith("--"):
             assert span.split()[0] in options, f"no such option: {span}"

@@ -19,7 +19,7 @@ def simulate(
     floats: Annotated[
         int | None, typer.Option(help="How many fields are numbers; default a third from 15 fields on, else none.")
     ] = None,
-    zipf: Annotated[float, typer.Option(help="Exponent of the ids' popularity; 0: all equally frequent.")] = 1.05,
+    zipf: Annotated[float, typer.Option(help="Exponent of the ids' popularity; 0: all equally frequent.")] = 1.2,
     click_rate: Annotated[float, typer.Option(help="Share of clicks.")] = 0.2,
     signal: Annotated[float, typer.Option(help="Standard deviation of the logit that the fields explain.")] = 1.8,
     pair_effect: Annotated[

@@ -42,10 +42,9 @@ class Column:
     def weight(self) -> float:
         """How much of the truth hangs on it, relative to the others.
 
-        It falls with the cube root of the number of ids: what hangs on rare ids cannot be learned from a log of any
-        size that one trains on, and the best reachable score should be one that can be reached.
+        It falls with the square root of the number of ids, for what hangs on many ids takes many rows to learn.
         """
-        return float((self.ids or 64) ** (-1 / 3))
+        return float((self.ids or 64) ** -0.5)
 
 
 def columns(options: Options) -> tuple[Column, ...]:

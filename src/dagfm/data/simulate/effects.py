@@ -15,15 +15,18 @@ from dagfm.data.simulate.columns import Column
 from dagfm.data.simulate.hashing import Float32, mixed, uniforms
 from dagfm.metrics import Float64
 
-RANK = 4
+RANK = 2
 """Length of a latent vector."""
 _OWN, _TREND = RANK, RANK + 1
-"""Rows of the effects of an id by themselves, below its latent vector."""
-_WIDTH = 2 * RANK
+"""Rows of the effects of an id by themselves, below its latent vector: an id's one hash makes all four numbers."""
+_WIDTH = RANK + 2
+_FADES = 100
+"""Rank around which effects begin to fade, as 1 / sqrt(1 + rank / 100). What a rare id does cannot be learned from any
+log, so rare ids do little: the best reachable score should be one that can be reached."""
 _TABLE = 1 << 17
 """Fields of up to this many ids keep their effects in a table; those of larger ones are computed where needed."""
 _HEAD = 1 << 20
-"""Means and variances are summed over this many ranks; beyond, ids are so many and so rare that theirs are known."""
+"""Means and variances are summed over this many ranks; beyond, ids are so rare that theirs is known."""
 _PIECE = 1 << 16
 
 Values = NDArray[Any]
@@ -56,7 +59,7 @@ class NumberEffects:
 
     def __init__(self, column: Column, seed: int) -> None:
         self._mean, self._std = column.mean, column.std
-        self._direction = uniforms(mixed(np.array([column.index]), seed, _LATENT_KEY))
+        self._direction = uniforms(mixed(np.array([column.index]), seed))[:RANK]
         self.covariance: Float64 = (self._direction @ self._direction.T).astype(np.float64)
 
     def latent(self, values: Values) -> Float32:
@@ -84,16 +87,12 @@ class IdEffects:
         self._scale = (1.0 / std)[:, None].astype(np.float32)
         self._table: Float32 | None = None
         if column.ids <= _TABLE:
-            raw = self._raw(np.arange(column.ids))
-            self._table = (raw - self._mean) * self._scale
+            self._table = self._computed(slice(None), np.arange(column.ids))
 
     def latent(self, values: Values) -> Float32:
         if self._table is not None:
             return np.take(self._table[:RANK], values, axis=1)
-        raw = self._raw_latent(values)
-        raw -= self._mean[:RANK]
-        raw *= self._scale[:RANK]
-        return raw
+        return self._computed(slice(RANK), values)
 
     def own(self, values: Values) -> Float32:
         return self._single(_OWN, values)
@@ -104,8 +103,12 @@ class IdEffects:
     def _single(self, row: int, values: Values) -> Float32:
         if self._table is not None:
             return np.take(self._table[row], values)
-        effect: Float32 = (self._raw_own(values)[row - RANK] - self._mean[row]) * self._scale[row]
+        effect: Float32 = self._computed(slice(row, row + 1), values)[0]
         return effect
+
+    def _computed(self, rows: slice, values: Values) -> Float32:
+        effects: Float32 = (self._raw(values)[rows] - self._mean[rows]) * self._scale[rows]
+        return effects
 
     def _moments(self, column: Column) -> tuple[Float64, Float64]:
         """Mean (_WIDTH,) and covariance (_WIDTH, _WIDTH) of the raw effects over the rows."""
@@ -117,17 +120,11 @@ class IdEffects:
             raw = self._raw(ranks).astype(np.float64)
             mean += raw @ shares[ranks]
             products += (raw * shares[ranks]) @ raw.T
-        products += np.eye(_WIDTH) * max(0.0, 1.0 - float(shares.sum()))
+        # The few rows of ids still rarer, whose effects have all but faded.
+        products += np.eye(_WIDTH) * max(0.0, 1.0 - float(shares.sum())) * _FADES / _HEAD
         return mean, products - np.outer(mean, mean)
 
     def _raw(self, ranks: Values) -> Float32:
-        return np.concatenate([self._raw_latent(ranks), self._raw_own(ranks)])
-
-    def _raw_latent(self, ranks: Values) -> Float32:
-        return uniforms(mixed(ranks, *self._keys, _LATENT_KEY))
-
-    def _raw_own(self, ranks: Values) -> Float32:
-        return uniforms(mixed(ranks, *self._keys, _OWN_KEY))
-
-
-_LATENT_KEY, _OWN_KEY = 0x1A, 0x0E
+        raw = uniforms(mixed(ranks, *self._keys))
+        raw *= np.sqrt(_FADES / (_FADES + ranks)).astype(np.float32)
+        return raw

@@ -10,7 +10,7 @@ from dagfm.errors import InputError, listed, suggestion
 
 FORMATS = ("parquet", "csv")
 ORDERS = (1, 2, 3, 4)
-SHARES = (0.45, 0.4, 0.15, 0.1)
+SHARES = (0.6, 0.3, 0.1, 0.1)
 """Of the logit's variance, by order; those of the orders that take part are scaled to add up to 1."""
 
 _LARGEST = 1 << 32
@@ -30,7 +30,7 @@ class Options:
     """Highest order of the interactions, 1 to 4."""
     floats: int | None = None
     """How many of the fields are numbers; a third of the fields from 15 fields on, else none."""
-    zipf: float = 1.05
+    zipf: float = 1.2
     """Exponent of the ids' popularity; 0 makes all ids equally frequent."""
     click_rate: float = 0.2
     """Expected share of clicks."""

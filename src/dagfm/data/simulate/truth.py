@@ -113,7 +113,7 @@ def terms(options: Options, fields: Sequence[Column]) -> tuple[Term, ...]:
 
 
 def _sets(options: Options, weights: np.ndarray[Any, Any], order: int) -> list[tuple[int, ...]]:
-    wanted = min(max(1, len(weights) // {2: 1, 3: 3, 4: 5}[order]), comb(len(weights), order))
+    wanted = min(max(1, len(weights) // {2: 2, 3: 5, 4: 10}[order]), comb(len(weights), order))
     random = np.random.default_rng([options.seed, order])
     found: dict[tuple[int, ...], None] = {}
     while len(found) < wanted:
