@@ -244,12 +244,18 @@ def _other(folder: Path) -> None:
     simulate(folder, rows=10, fields=2, ids=4, order=2)
 
 
+def _older(folder: Path) -> None:
+    state = simulate(folder, rows=20, fields=2, ids=4, order=2).state
+    (folder / "simulation.json").write_text(json.dumps({**state, "format": 0}))
+
+
 @pytest.mark.parametrize(
     ("before", "message", "forced"),
     [
         (_foreign, "not empty and not a simulation; choose another folder", False),
         (_file, "is a file, expected a folder", False),
         (_other, r"other options \(rows was 10, now 20\); choose another folder, or replace it with --force", True),
+        (_older, r"other options \(format of the folder was 0, now 1\); choose another folder", True),
     ],
 )
 def test_a_folder_that_holds_something_else(

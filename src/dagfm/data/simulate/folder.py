@@ -15,6 +15,7 @@ CONFIG = "dagfm.yaml"
 LOCK = ".lock"
 KIND = "dagfm simulation"
 FORMAT = 1
+"""Of the folder, and of what options and seed mean: a change of the rows that they give is another format."""
 TRUTH = "truth"
 """Folder of the probabilities: apart, so that no glob of the data meets them."""
 
@@ -26,24 +27,18 @@ def check(directory: Path, options: Options, force: bool) -> None:
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"--output: {directory} is a file, expected a folder")
-    state = _state(directory)
+    state = earlier(directory)
     if state is None:
         if directory.is_dir() and any(path.name != LOCK for path in directory.iterdir()):
             raise InputError(f"--output: {directory} is not empty and not a simulation; choose another folder")
         return
-    before, now = state.get("options", {}), options.as_json()
+    before, now = _identity(state.get("format"), state.get("options", {})), _identity(FORMAT, options.as_json())
     changed = [f"{name} was {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
     if changed and not force:
         raise InputError(
             f"--output: {directory} holds a simulation with other options ({'; '.join(changed)}); "
             "choose another folder, or replace it with --force"
         )
-
-
-def earlier(directory: Path, options: Options) -> dict[str, Any] | None:
-    """What an earlier run with the same options told of itself, None where there was none."""
-    state = _state(directory)
-    return state if state is not None and state.get("options") == options.as_json() else None
 
 
 def save(directory: Path, options: Options, complete: bool, facts: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +58,13 @@ def clear(directory: Path) -> None:
     (directory / STATE).unlink()
 
 
-def _state(directory: Path) -> dict[str, Any] | None:
+def earlier(directory: Path) -> dict[str, Any] | None:
+    """What an earlier run told of itself, None where there was none."""
     if not (directory / STATE).is_file():
         return None
     state = read_json(directory / STATE)
     return state if isinstance(state, dict) and state.get("kind") == KIND else None
+
+
+def _identity(format: Any, options: dict[str, Any]) -> dict[str, Any]:
+    return {"format of the folder": format, **options}

@@ -72,7 +72,7 @@ def simulate(
         remove_leftovers(directory)
         if force:
             clear(directory)
-        state = earlier(directory, chosen)
+        state = earlier(directory)
         if state is None or not _is_whole(directory, chosen, state):
             state = _written(directory, chosen, progress)
     return Simulation(directory, chosen, state)
