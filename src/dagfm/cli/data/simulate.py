@@ -14,7 +14,7 @@ def simulate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write; it is made.")],
     rows: Annotated[int, typer.Option(help="Rows of the log; 10_000_000 is a number, too.")] = 1_000_000,
     fields: Annotated[int, typer.Option(help="Fields of the log, ids and numbers together.")] = 10,
-    ids: Annotated[int, typer.Option(help="Ids of all id fields together, log-spaced over them.")] = 16_000,
+    ids: Annotated[int, typer.Option(help="Ids of all id fields together, log-spaced over them.")] = 10_000,
     order: Annotated[int, typer.Option("--order", "--orders", help="Highest order of the interactions, 1 to 4.")] = 3,
     floats: Annotated[
         int | None, typer.Option(help="How many fields are numbers; default a third from 15 fields on, else none.")

@@ -42,9 +42,10 @@ class Column:
     def weight(self) -> float:
         """How much of the truth hangs on it, relative to the others.
 
-        It falls with the square root of the number of ids, for what hangs on many ids takes many rows to learn.
+        It falls with the square root of the number of ids, for what hangs on many ids takes many rows to learn; among
+        fields of few ids, a few do not have it all.
         """
-        return float((self.ids or 64) ** -0.5)
+        return float(((self.ids or 64) + 30) ** -0.5)
 
 
 def columns(options: Options) -> tuple[Column, ...]:

@@ -24,7 +24,7 @@ class Options:
     """Rows of the log."""
     fields: int = 10
     """Fields of the log, numbers and ids together."""
-    ids: int = 16_000
+    ids: int = 10_000
     """Ids of all id fields together; the fields' numbers of ids are log-spaced from about 4."""
     order: int = 3
     """Highest order of the interactions, 1 to 4."""
