@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from dagfm.config.models import FileOptions
-from dagfm.data.log.blocks import Block, Layout, blocks
+from dagfm.data.log.blocks import BLOCK, Block, Layout, blocks
 from dagfm.data.log.characters import Characters
 from dagfm.data.log.formats import format_of
 from dagfm.data.log.kinds import kind_of
@@ -94,7 +94,7 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
     position, line = (shards[-1]["end"], shards[-1]["line"]) if shards else (layout.position, layout.line)
     watch = _Watch(path, sum(shard["rows"] for shard in shards), progress)
     with closing(Characters(path, options.encoding)) as characters:
-        cut = blocks(characters, layout.cutting, position, line)
+        cut = blocks(characters, layout.cutting, position, line, BLOCK)
         for shard in _in_order(cut, layout, folder, len(shards)):
             shards.append(shard)
             watch.advance(shard["rows"])
@@ -158,21 +158,24 @@ def _left_behind(folder: Path) -> list[dict[str, Any]]:
 
 
 class _Watch:
-    """Tells now and then how far a conversion is."""
+    """Tells now and then how far a conversion is; nothing where it is over in a moment."""
 
     def __init__(self, path: Path, rows: int, progress: Progress) -> None:
         self.path, self.before, self.rows, self.progress = path, rows, rows, progress
         self.began = self.told = time.monotonic()
-        progress(f"converting {path} to Parquet" + (f", from row {rows + 1:,} on" if rows else ""))
+        if rows:
+            progress(f"converting {path} to Parquet goes on from row {rows + 1:,}")
 
     def advance(self, rows: int) -> None:
         self.rows += rows
         if time.monotonic() - self.told >= _TELL:
             self.told = time.monotonic()
-            self.progress(f"converting {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+            self.progress(f"converting {self.path} to Parquet: {self._so_far()}")
 
     def finish(self) -> None:
-        self.progress(f"converted {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+        if self.told != self.began:
+            self.progress(f"converted {self.path}: {self._so_far()}")
 
-    def _speed(self) -> float:
-        return (self.rows - self.before) / max(time.monotonic() - self.began, 1e-9)
+    def _so_far(self) -> str:
+        speed = (self.rows - self.before) / max(time.monotonic() - self.began, 1e-9)
+        return f"{self.rows:,} rows, {speed:,.0f} rows/s"
