@@ -1,4 +1,5 @@
 import logging
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,12 @@ def log_file(tmp_path: Path) -> str:
 def test_kinds_and_frames(tmp_path: Path) -> None:
     KINDS.write_parquet(tmp_path / "a.parquet")
     log = opened(str(tmp_path / "a.parquet"), tmp_path)
-    assert [str(log.types[name]) for name in ("text", "code", "level", "raw")] == ["string", "string", "string", "binary"]
+    assert [str(log.types[name]) for name in ("text", "code", "level", "raw")] == [
+        "string",
+        "string",
+        "string",
+        "binary",
+    ]
     table = next(log.batches(list(log.types), 10))
     assert [table[name].type for name in ("text", "code", "level")] == [CODED, CODED, CODED]
     frame = log.frame(list(log.types))
@@ -105,7 +111,7 @@ def test_any_cutting_into_files_row_groups_and_batches_gives_the_same_rows(
     )
     cuts = sorted(data.draw(st.sets(st.integers(1, count - 1), max_size=4) if count > 1 else st.just(set()), "cuts"))
     edges = [0, *cuts, count]
-    for index, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(edges)):
         size = data.draw(st.integers(1, 12), "row group")
         pq.write_table(rows[start:end].to_arrow(), folder / f"{index}.parquet", row_group_size=size)
     log = opened(str(folder / "*.parquet"), folder)

@@ -5,6 +5,7 @@ from dagfm.data.log.formats import format_of
 from dagfm.data.log.log import AbsentColumnError, Log, as_frame
 from dagfm.data.log.opening import identities, open_log
 from dagfm.data.log.paths import expand, told
+from dagfm.data.log.spooling import spool
 
 __all__ = [
     "AbsentColumnError",
@@ -15,5 +16,6 @@ __all__ = [
     "format_of",
     "identities",
     "open_log",
+    "spool",
     "told",
 ]

@@ -25,18 +25,15 @@ from dagfm.data.log.characters import Characters
 from dagfm.data.log.formats import format_of
 from dagfm.data.log.kinds import kind_of
 from dagfm.data.log.layouts import layout_of
-from dagfm.data.log.parquet import ParquetRows
+from dagfm.data.log.parquet import ROW_GROUP, WRITING, ParquetRows
 from dagfm.data.log.paths import identity
+from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
 
 FORMAT = 1
 """Version of what is written; another one is converted anew."""
 _KIND = "dagfm converted text"
 _END = b"dagfm.end"
-_ROW_GROUP = 1 << 18
-_DICTIONARY = 1 << 28
-"""Bytes of distinct text a column and row group may have and stay a dictionary: all that a block can hold, so that
-reading it back never has to encode it."""
 _WORKERS = 2
 """Blocks that are parsed and written side by side; each holds some 200 MB at most."""
 _TELL = 5.0
@@ -98,6 +95,8 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
         for shard in _in_order(cut, layout, folder, len(shards)):
             shards.append(shard)
             watch.advance(shard["rows"])
+    if not shards:
+        raise InputError(f"{path}: the table has no rows")
     pa.default_memory_pool().release_unused()
     watch.finish()
     write_json(folder / MANIFEST, {"kind": _KIND, "format": FORMAT, "from": str(path), "shards": shards})
@@ -128,15 +127,7 @@ def _shard(block: Block, layout: Layout, file: Path) -> dict[str, Any]:
     rows = len(table)
     table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
     with replacing(file) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            row_group_size=_ROW_GROUP,
-            dictionary_pagesize_limit=_DICTIONARY,
-            write_statistics=False,  # nobody asks for them, and text makes them dear
-            write_page_checksum=True,
-            compression="lz4",
-        )
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP, **WRITING)
         del table
     return {"name": file.name, "rows": rows, "bytes": file.stat().st_size, "end": end, "line": line}
 
