@@ -26,6 +26,8 @@ from dagfm.schema import Schema
 
 log = logging.getLogger(__name__)
 
+STORE = ".dagfm"
+"""Folder beside a configuration that holds what can be made again."""
 Progress = Callable[[str], None]
 
 
@@ -37,7 +39,7 @@ def prepare(config: Config, home: Path, progress: Progress | None = None) -> Pre
     """
     tell = progress or log.info
     key = prepared_fingerprint(config)
-    store = home / ".dagfm" / "prepared"
+    store = home / STORE / "prepared"
     final = store / key
     store.mkdir(parents=True, exist_ok=True)
     with _lock(store, key):
@@ -48,7 +50,7 @@ def prepare(config: Config, home: Path, progress: Progress | None = None) -> Pre
         shutil.rmtree(unfinished, ignore_errors=True)
         _remove_leftovers(store)
         try:
-            encoder, parts = _encode(config, home / ".dagfm", tell)
+            encoder, parts = _encode(config, home / STORE, tell)
             tell("writing prepared data")
             write_prepared(unfinished, key, encoder, parts, row_counts(parts["train"].rows, encoder))
             unfinished.rename(final)

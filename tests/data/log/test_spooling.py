@@ -20,7 +20,7 @@ SHAPES: dict[str, Callable[[], Any]] = {
     "pandas": lambda: pd.DataFrame({"id": ["a", None, "c"], "n": [1, 2, 3], "l": [["x"], [], None]}),
     "table": lambda: ARROW,
     "batch": lambda: ARROW.to_batches()[0],
-    "dicts": lambda: FRAME.to_dicts(),
+    "dicts": FRAME.to_dicts,
     "columns": lambda: FRAME.to_dict(as_series=False),
     "reader": lambda: pa.RecordBatchReader.from_batches(ARROW.schema, ARROW.to_batches(max_chunksize=2)),
     "generator": lambda: (batch for batch in ARROW.to_batches(max_chunksize=1)),
