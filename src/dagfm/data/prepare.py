@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from dagfm.errors import InputError
 from dagfm.files import seal, write_array
 from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
+
+T = TypeVar("T")
 
 STORE = ".dagfm"
 """Folder beside a configuration that holds what can be made again."""
@@ -106,7 +108,7 @@ class _Preparation:
         names = assemble(staged, encoder, maps, self.directory, self.progress.advance)
         names += self._labels(plan)
         self.progress.finish()
-        self._derive(staged, encoder, counts)
+        encoder = self._derive(staged, encoder, counts)
         names += write_encoder(encoder, self.directory)
         write_array(self.directory / COUNTS, table_counts(encoder, counts))
         shutil.rmtree(folder)
@@ -141,7 +143,8 @@ class _Preparation:
             self.progress.advance(1)
 
         in_threads(learn, schema)
-        encoder = Encoder(schema, vocabularies, scales, bins, {}, {})
+        # Threads end in any order; what is written must not depend on it.
+        encoder = Encoder(schema, *(_ordered(learned, schema) for learned in (vocabularies, scales, bins)))
         for name, rows in maps.items():
             size = encoder.source_rows(schema.named(name))
             counts[name] = count_rows(staged, codings[name], rows, size)
@@ -156,17 +159,17 @@ class _Preparation:
                     plan.of(PARTS.index(part), array, created(self.directory / names[-1], np.float32, (rows,)))
         return names
 
-    def _derive(self, staged: Staged, encoder: Encoder, counts: dict[str, Int64]) -> None:
+    def _derive(self, staged: Staged, encoder: Encoder, counts: dict[str, Int64]) -> Encoder:
         """Crosses and target statistics, which need every row's ids: pass after pass over the encoded rows."""
         schema, folder, plan = encoder.schema, staged.folder, staged.plan
-        crosses: dict[str, Any] = encoder.crosses  # type: ignore[assignment]
         for field in schema:
             if field.cross is not None:
                 self.progress.line(f"crossing {' x '.join(field.cross)}")
-                crosses[field.name] = learn_cross(encoder, field, self.directory, folder)
+                cross = learn_cross(encoder, field, self.directory, folder)
+                encoder = replace(encoder, crosses={**encoder.crosses, field.name: cross})
                 counts[field.name] = write_cross(encoder, field, self.directory, folder)
         if not any(field.is_target for field in schema):
-            return
+            return encoder
         clicks = mapped(self.directory / "train" / "labels.npy")
         weights = mapped(self.directory / "train" / "weights.npy") if plan.weights is not None else None
         times = None
@@ -174,14 +177,19 @@ class _Preparation:
             times = created(folder / "training-times.npy", np.float64, (len(clicks),))
             plan.of(TRAIN, plan.times, times)
         folds = make_folds(len(clicks), times, self.config.data.split.seed, folder)
-        statistics: dict[str, Any] = encoder.statistics  # type: ignore[assignment]
         for field in schema:
             if field.is_target:
                 self.progress.line(f"click rates of {field.name}")
                 ids = mapped(source_file(folder, "train", schema, field.name))
                 size = encoder.source_rows(field)
-                statistics[field.name], own = learn_target(field, ids, clicks, weights, folds, size, folder)
+                statistics, own = learn_target(field, ids, clicks, weights, folds, size, folder)
+                encoder = replace(encoder, statistics={**encoder.statistics, field.name: statistics})
                 counts[field.name] = write_target(encoder, field, own, self.directory, folder)
+        return encoder
+
+
+def _ordered(learned: dict[str, T], schema: Schema) -> dict[str, T]:
+    return {name: learned[name] for name in schema.names if name in learned}
 
 
 def _seen(encoder: Encoder, counts: Mapping[str, Int64]) -> dict[str, dict[str, int]]:

@@ -19,6 +19,7 @@ from dagfm.data.prepare import prepare
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.statistics import Statistics
+from dagfm.errors import InputError
 from dagfm.schema import MISSING, UNKNOWN
 
 FIELDS: list[dict[str, Any]] = [
@@ -221,3 +222,17 @@ def test_by_time_training_rows_know_the_past_alone(tmp_path: Path) -> None:
         if known[row]:
             before = int(((items == items[row]) & (earlier < earlier[row])).sum())
             assert round(float(counts[row])) <= before
+
+
+def test_a_dictionary_of_more_rows_than_these_brings_no_values_of_theirs(tmp_path: Path) -> None:
+    """Row groups are larger than chunks: a value that only the second chunk holds is in the first one's dictionary."""
+    frame = pl.DataFrame(
+        {"item": ["a", "b"] * 400 + ["late"] * 200, "price": ["1"] * 999 + ["dear"], "click": [0, 1] * 500}
+    )
+    frame.write_parquet(tmp_path / "log.parquet")
+    fields = [{"name": "item"}, {"name": "price", "type": "float"}]
+    made = load_config({"data": {"train": str(tmp_path / "log.parquet"), "label": "click"}, "fields": fields})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "_ROWS", 100)
+        with pytest.raises(InputError, match=r"row 1000: column 'price' holds 'dear', expected a number"):
+            prepare(made, tmp_path, Silent())

@@ -95,10 +95,19 @@ def factorized(column: pa.ChunkedArray) -> tuple[Codes, pl.Series]:
     if not codes:
         return np.zeros(0, np.uint16), pl.Series([], dtype=pl.String)
     together = codes[0] if len(codes) == 1 else np.concatenate(codes)
-    narrow = np.uint16 if count < 1 << 16 else np.uint32
+    together[together < 0] = count
     distinct = values[0] if len(values) == 1 else pl.concat(values, how="vertical")
-    # -1 wraps to the type's largest number, which is not yet what null is to be.
-    return np.where(together < 0, count, together).astype(narrow), distinct
+    return _used(together, distinct)
+
+
+def _used(codes: Int64, distinct: pl.Series) -> tuple[Codes, pl.Series]:
+    """Codes and values without the values that no cell has: a dictionary may be of more rows than these."""
+    held = np.bincount(codes, minlength=len(distinct) + 1) > 0
+    held[-1] = True  # null's code stays the last one
+    if not held.all():
+        codes = (np.cumsum(held) - 1)[codes]
+        distinct = distinct.filter(pl.Series(held[:-1]))
+    return codes.astype(np.uint16 if len(distinct) < 1 << 16 else np.uint32), distinct
 
 
 def numbers_of(column: pa.ChunkedArray, field: Field, origin: str) -> Float64:
