@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.infer.labels import find_label, is_outcome, positives
 from dagfm.data.infer.leaks import gives_label_away
 from dagfm.data.infer.proposal import Column, LeftOut, Proposal
@@ -16,13 +17,14 @@ from dagfm.errors import InputError
 ENOUGH_TO_CALL_UNIQUE = 50  # fewer rows are often all different by chance
 
 
-def infer(path: str, label: str | None = None) -> Proposal:
+def infer(path: str, label: str | None = None, options: FileOptions = AS_SUFFIXES_SAY) -> Proposal:
     """Propose a configuration for the click log at ``path``.
 
-    ``label`` names the label's column; without it a well-known name is looked for. Raises InputError when there are no
+    ``label`` names the label's column; without it a well-known name is looked for. ``options`` say how the file is
+    read. Raises InputError when there are no
     rows, no usable label, or no column left to learn from.
     """
-    sample = read_sample(path)
+    sample = read_sample(path, options)
     if sample.rows.is_empty():
         raise InputError(f"{path}: no rows; expected a header and at least one row")
     found = find_label(sample.rows, label, path)
@@ -41,7 +43,9 @@ def infer(path: str, label: str | None = None) -> Proposal:
         reasons = "; ".join(f"'{one.name}' {one.why}" for one in left_out) or "the label is the only column"
         raise InputError(f"{path}: no column left to learn from: {reasons}")
     sides = {column.name: side for column in columns if (side := suggested_side(column.name))}
-    return Proposal(len(sample.rows), sample.whole, found, tuple(columns), tuple(left_out), sample.tables, sides)
+    return Proposal(
+        len(sample.rows), sample.whole, found, tuple(columns), tuple(left_out), sample.tables, sides, options
+    )
 
 
 def _decide(values: pl.Series, clicks: pl.Series, sample: Sample) -> Column | LeftOut:
