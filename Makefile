@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 bench: $(INSTALLED)
-	$(BIN)/python examples/ml-100k/fetch.py data/ml-100k
+	$(BIN)/dagfm --quiet data get ml-100k
 	@set -e; for script in benchmarks/*.py; do \
 		test -e "$$script" || { echo "no scripts in benchmarks/"; exit 1; }; \
 		echo "== $$script"; $(BIN)/python "$$script"; done

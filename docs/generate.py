@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from catalog_sets import catalog_sets
 from config_keys import PHASES, Lines, key_sections, value_text
 
 from dagfm.config import Config
@@ -117,6 +118,7 @@ PARTS: dict[str, Callable[[], Lines]] = {
     "keys": key_sections,
     "preset-paper": preset_paper,
     "network-costs": network_costs,
+    "catalog-sets": catalog_sets,
 }
 
 if __name__ == "__main__":

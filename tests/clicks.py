@@ -33,6 +33,16 @@ class Silent:
     def finish(self) -> None: ...
 
 
+class Told(Silent):
+    """Progress that remembers its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
 def click_log(rows: int = 2000, seed: int = 0) -> pl.DataFrame:
     """Clicks that follow hidden tastes of users for items, with every type of field and holes in it."""
     random = np.random.default_rng(seed)

@@ -11,13 +11,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "dagfm"
 
 # A room is a file or a folder of src/dagfm. It may import itself and the rooms on its line.
-GROUND = {"errors", "files", "schema", "metrics", "kernel"}
+GROUND = {"errors", "files", "schema", "metrics", "kernel", "progress"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "schema": {"errors"},
     "metrics": {"errors"},
     "kernel": {"errors"},
+    "progress": set(),
     "config": GROUND,
     "encoding": GROUND,
     "data": GROUND | {"config", "encoding"},

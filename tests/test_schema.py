@@ -31,7 +31,10 @@ def test_without_candidates_the_order_and_the_sides_stay() -> None:
         ({"name": ""}, "at least 1 character"),
         ({"name": "a", "separator": "|"}, "'separator' is for type token_seq, this field is token"),
         ({"name": "a", "type": "float", "max_length": 3}, "'max_length' is for type token_seq"),
-        ({"name": "a", "type": "float", "min_count": 3}, "'min_count' is for fields with a vocabulary of their own, this field is float"),
+        (
+            {"name": "a", "type": "float", "min_count": 3},
+            "'min_count' is for fields with a vocabulary of their own, this field is float",
+        ),
         ({"name": "a", "type": "float_seq"}, "needs 'size'"),
         ({"name": "a", "size": 3}, "other types refuse it"),
         ({"name": "a", "min_count": 0}, "'min_count' is 0, expected 1 or more"),

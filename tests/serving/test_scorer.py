@@ -111,7 +111,7 @@ def test_an_unseen_user_scores_as_the_average_one(finished: Finished, scorer: da
     """The unknown row is the mean of the users' vectors, weighted by how often each was seen."""
     encoder, table = scorer.bundle.encoder, scorer.bundle.arrays["embedding.weight"]
     node = encoder.schema.names.index("user")
-    vectors = table[encoder.offsets[node] : encoder.offsets[node + 1]]
+    vectors = table[encoder.spans.slice_of(node)]
     counts = encoder.vocabularies["user"].counts.to_numpy()
     assert np.allclose(vectors[0], counts @ vectors[2:] / counts.sum(), atol=1e-5)
 

@@ -156,7 +156,7 @@ class Golden:
         self.run = dagfm.fit(self.config, run, progress=Silent()).directory
         self.prepared = Prepared.open(Path(json.loads((run / "prepared.json").read_text())["directory"]))
         self.shop = Workshop(self.config, self.prepared, self.config.training.seed, torch.device("cpu"), Silent())
-        rows = self.prepared.train.rows.tokens + self.prepared.encoder.offsets[:-1]
+        rows = self.prepared.train.rows.tokens + self.prepared.encoder.spans.starts
         self.rows = torch.from_numpy(rows.astype(np.int64))
         self.labels = torch.from_numpy(self.prepared.train.labels.astype(np.float64))
 

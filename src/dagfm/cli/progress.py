@@ -7,8 +7,8 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dagfm.training.progress import LoggedProgress
-from dagfm.training.progress import Progress as Watcher
+from dagfm.progress import LoggedProgress
+from dagfm.progress import Progress as Watcher
 
 
 class BarProgress:

@@ -1,16 +1,27 @@
-"""A run's results as a terminal shows them."""
+"""Tables as a terminal shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dagfm.report.table import HEADER, table_rows, verdict
+
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with the first column to the left and the others to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _console().print(table)
 
 
 def print_results(directory: Path, results: Mapping[str, Any]) -> None:
@@ -20,9 +31,7 @@ def print_results(directory: Path, results: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
     for row in table_rows(results):
         table.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # rich assumes 80 columns there and would cut figures
+    console = _console()
     console.print(table)
     for sentence in verdict(results):
         console.print(sentence)
@@ -31,3 +40,10 @@ def print_results(directory: Path, results: Mapping[str, Any]) -> None:
         console.print(
             f"* served: {served['name']} after {served['phase']}, seed {served['seed']}: {directory / 'bundle'}"
         )
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # rich assumes 80 columns there and would cut figures
+    return console

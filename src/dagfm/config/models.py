@@ -73,8 +73,8 @@ class SplitConfig(_Section):
     """How rows are divided when validation and test files are not both given."""
 
     by: Literal["random", "time", "group", "column"] = "random"
-    """random: a NumPy permutation of the rows that the label rule keeps. time: the last rows by ``column`` are test, those
-    before them valid. group: all rows of one value of ``column`` in one part. column: ``values`` of ``column``."""
+    """random: a NumPy permutation of the rows that the label rule keeps. time: the last rows by ``column`` are test,
+    those before them valid. group: all rows of one value of ``column`` in one part. column: by ``values``."""
     column: str | None = None
     """Column of the time, the group or the values; it need not be a field."""
     ratios: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.8, 0.1, 0.1)
@@ -185,6 +185,30 @@ class TableConfig(FileOptions):
     """Path or glob."""
 
 
+class NegativesConfig(_Section):
+    """Fewer non-clicks to train on; the served probabilities are those of the whole log (He et al., ADKDD 2014)."""
+
+    keep: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Keep each non-click of the training rows with this probability; validation and test rows all stay."""
+    already_kept: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """The log itself, validation and test rows too, was sampled so before we see it."""
+    seed: NonNegativeInt = 2022
+    """Seeds the choice of ``keep``; ``--seeds`` never changes it."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.keep is None) == (self.already_kept is None):
+            raise ValueError("give either 'keep' (we sample) or 'already_kept' (the log is a sample)")
+        return self
+
+    @property
+    def share(self) -> float:
+        """The share of the non-clicks that training sees."""
+        share = self.keep if self.keep is not None else self.already_kept
+        assert share is not None, "the model refuses neither"
+        return share
+
+
 class DataConfig(FileOptions):
     """Where the rows are and what is to be predicted."""
 
@@ -193,13 +217,15 @@ class DataConfig(FileOptions):
     valid: tuple[str, ...] | None = None
     """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
-    """Test rows, as ``train``; never used to choose anything. Without ``valid``, validation rows are cut from ``train``."""
+    """Test rows, as ``train``; never used to choose anything. Without ``valid``, that is cut from ``train``."""
     tables: dict[str, TableConfig] = {}
     """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``; a file, or a mapping with
     ``path`` and the keys that say how it is read."""
     label: LabelConfig
     weight: str | None = None
     """Column of the rows' weights in loss and figures, numbers of 0 or more."""
+    negatives: NegativesConfig | None = None
+    """Down-sampling of non-clicks, and the correction of what a model trained on the sample says."""
     split: SplitConfig = SplitConfig()
 
     @field_validator("train", "valid", "test", mode="before")
@@ -223,6 +249,15 @@ class DataConfig(FileOptions):
     def _valid_goes_with_test(self) -> Self:
         if self.valid is not None and self.test is None:
             raise ValueError("give 'test' too, or neither: 'split' cuts what is not given from the rows of 'train'")
+        return self
+
+    @model_validator(mode="after")
+    def _aggregated_rows_are_not_sampled(self) -> Self:
+        if self.label.clicks is not None and self.negatives is not None and self.negatives.keep is not None:
+            raise ValueError(
+                "negatives.keep: aggregated rows hold clicks and non-clicks together, so leaving rows out samples "
+                "neither alone; they are few already, train on all of them"
+            )
         return self
 
 
@@ -402,8 +437,8 @@ class Config(_Section):
 
     @property
     def schema_(self) -> Schema:
-        """The fields as an ordered schema."""
-        return Schema.of(self.fields)
+        """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
+        return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
         """The teachers or students with the names they have in folders and tables."""

@@ -1,23 +1,27 @@
-"""Prepared rows on disk: how they are laid out, written, and opened as memory-mapped arrays."""
+"""Prepared rows on disk: how they are laid out, and opened as memory-mapped arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagfm.data.mapped import blocks, mapped
 from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.encoder_file import read_encoder
 from dagfm.encoding.rows import Float32, Int64, Ragged, Rows
 from dagfm.errors import InputError
-from dagfm.files import fingerprint, open_sealed, seal, write_array
+from dagfm.files import fingerprint, open_sealed
 
 KIND = "prepared data"
-FORMAT = 1
+FORMAT = 2
 COUNTS = "counts.npy"
+LARGE = 1 << 28
+"""Arrays of more bytes are checked by size alone when prepared data is opened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,9 @@ class Dataset:
 
     rows: Rows
     labels: Float32
-    """(n,), 0 or 1."""
+    """(n,), 0 or 1; of aggregated rows the click rate."""
+    weights: Float32 | None = None
+    """(n,), how much each row counts; None where all count alike."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,41 +52,33 @@ class Prepared:
     valid: Dataset
     test: Dataset
     counts: Int64
-    """Occurrences of every embedding row in the training rows, in the encoder's global row order."""
+    """Occurrences of every embedding row in the training rows, in the table's order."""
+    facts: Mapping[str, Any]
+    """What preparation has found out on its way: see ``prepare``."""
 
     @classmethod
     def open(cls, directory: Path) -> Prepared:
         """Open a complete directory; raises InputError naming the file that is missing, cut or altered."""
         try:
-            manifest = open_sealed(directory, KIND, FORMAT)
-            encoder = Encoder.read(directory)
-            sequences = sum(field.type == "token_seq" for field in encoder.schema)
+            manifest = open_sealed(directory, KIND, FORMAT, LARGE)
+            encoder = read_encoder(directory)
+            sequences = len(encoder.schema.of_form("items"))
             train, valid, test = (_read(directory / part, sequences) for part in PARTS)
             counts = mapped(directory / COUNTS)
         except InputError as error:
             raise InputError(f"{error}; delete the folder {directory} and run again") from None
         content = fingerprint(manifest["files"])
-        return cls(directory, manifest["fingerprint"], content, encoder, train, valid, test, counts)
+        return cls(directory, manifest["fingerprint"], content, encoder, train, valid, test, counts, manifest["facts"])
 
-
-def write_prepared(directory: Path, key: str, encoder: Encoder, parts: dict[str, Dataset], counts: Int64) -> None:
-    """Write everything into ``directory`` and seal it: the manifest, written last, says that it is complete."""
-    names = encoder.write(directory)
-    for part, dataset in parts.items():
-        arrays: dict[str, NDArray[Any]] = {
-            "tokens": dataset.rows.tokens,
-            "floats": dataset.rows.floats,
-            "labels": dataset.labels,
-        }
-        for index, sequence in enumerate(dataset.rows.sequences):
-            arrays |= {f"seq{index}-offsets": sequence.offsets, f"seq{index}-values": sequence.values}
-        for name, array in arrays.items():
-            names.append(f"{part}/{name}.npy")
-            write_array(directory / names[-1], array)
-    names.append(COUNTS)
-    write_array(directory / COUNTS, counts)
-    rows = {part: len(dataset) for part, dataset in parts.items()}
-    seal(directory, KIND, FORMAT, names, {"fingerprint": key, "rows": rows})
+    def click_rates(self) -> dict[str, float]:
+        """The (weighted) share of clicks in each part."""
+        rates = {}
+        for name in PARTS:
+            part: Dataset = getattr(self, name)
+            weights = np.ones(len(part)) if part.weights is None else part.weights
+            clicked = sum(float(part.labels[block] @ weights[block]) for block in blocks(len(part)))
+            rates[name] = clicked / sum(float(weights[block].sum()) for block in blocks(len(part)))
+        return rates
 
 
 def _read(part: Path, sequences: int) -> Dataset:
@@ -89,21 +87,5 @@ def _read(part: Path, sequences: int) -> Dataset:
         for index in range(sequences)
     ]
     rows = Rows(mapped(part / "tokens.npy"), mapped(part / "floats.npy"), tuple(ragged))
-    return Dataset(rows, mapped(part / "labels.npy"))
-
-
-def mapped(path: Path) -> NDArray[Any]:
-    """A memory-mapped array, seen as a plain one: ``np.memmap`` does extra work at every slice."""
-    try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except ValueError:
-        return _loaded(path)
-
-
-def _loaded(path: Path) -> NDArray[Any]:
-    """An array that cannot be mapped, because it has no columns; anything else is damage."""
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: not an array ({error}); the file is damaged") from None
+    weights = mapped(part / "weights.npy") if (part / "weights.npy").exists() else None
+    return Dataset(rows, mapped(part / "labels.npy"), weights)

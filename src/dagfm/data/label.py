@@ -1,61 +1,107 @@
-"""From the label column to clicks and no clicks."""
+"""From the label's columns to clicks, no clicks, and what a row weighs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dagfm.config.models import LabelConfig
-from dagfm.encoding.rows import Float32, Int64
-from dagfm.encoding.values import BadValueError, numbers, token_text
+from dagfm.encoding.rows import Float32
+from dagfm.encoding.values import BadValueError, Float64, numbers, token_text
 from dagfm.errors import InputError, listed, suggestion
 
 SHOWN = 5
 """How many of the label's values a message shows."""
 
 
-def labels(frame: pl.DataFrame, label: LabelConfig, origin: str) -> tuple[Int64, Float32]:
-    """The rows that are kept, ascending (k,), and their labels 0 or 1, (k,) float32.
+@dataclass(frozen=True)
+class Labelled:
+    """What the rows of a table (n) say."""
 
-    Raises InputError for an absent column, values other than 0 and 1 where no ``positive_from`` says what a click is,
-    and where only one class is left; BadValueError for a row without a label.
+    kept: NDArray[np.bool_]
+    """(n,), False where the label rule leaves the row out."""
+    clicks: Float32
+    """(n,), 0 or 1; of aggregated rows the click rate."""
+    weights: Float32 | None
+    """(n,), how much each row counts; None where all count alike."""
+
+
+def labels(frame: pl.DataFrame, label: LabelConfig, origin: str, weight: str | None = None) -> Labelled:
+    """The labels of a table, and the weights of its column ``weight``, if any.
+
+    Raises InputError for an absent column and values other than 0 and 1 where no ``positive_from`` says what a click
+    is; BadValueError for a row without a label, and for counts or weights that are no counts or weights.
     """
-    if label.column not in frame.columns:
-        near = suggestion(label.column, frame.columns)
-        raise InputError(
-            f"{origin}: label column '{label.column}' is missing; columns found: {listed(frame.columns)}.{near}"
-        )
-    series = frame[label.column]
-    if series.dtype.is_nested():
-        raise InputError(f"{origin}: label '{label.column}' holds {series.dtype}, expected one value a row")
+    for name in (*label.columns, *([weight] if weight is not None else [])):
+        _check_column(frame, name, origin, "weight" if name == weight else "label")
+    weights = None if weight is None else _amounts(frame[weight], "weight", origin)
+    if label.column is not None:
+        kept, clicked = _of_one_column(frame[label.column], label, origin)
+        clicks = clicked.astype(np.float32)
+    else:
+        shown = _amounts(frame[str(label.impressions)], "impressions", origin)
+        counted = _amounts(frame[str(label.clicks)], "clicks", origin)
+        if (more := np.flatnonzero(counted > shown)).size:
+            row = int(more[0])
+            raise BadValueError(
+                origin, row, f"'{label.clicks}' is {counted[row]:g}, more than '{label.impressions}' {shown[row]:g}"
+            )
+        kept = shown > 0
+        clicks = (counted / np.where(kept, shown, 1.0)).astype(np.float32)
+        weights = shown if weights is None else shown * weights
+    narrow = None if weights is None else weights.astype(np.float32)
+    return Labelled(kept, clicks, narrow)
+
+
+def check_classes(lowest: float, highest: float, rows: int, what: str) -> None:
+    """Raise InputError where ``rows`` rows with labels from ``lowest`` to ``highest`` are not of two classes: nothing
+    can be learned or measured there."""
+    if not rows:
+        raise InputError(f"{what}: no rows are left")
+    if highest <= 0.0 or lowest >= 1.0:
+        raise InputError(f"{what}: all {rows} rows are {int(lowest)}, expected both 0 and 1")
+
+
+def _check_column(frame: pl.DataFrame, name: str, origin: str, role: str) -> None:
+    if name not in frame.columns:
+        near = suggestion(name, frame.columns)
+        raise InputError(f"{origin}: {role} column '{name}' is missing; columns found: {listed(frame.columns)}.{near}")
+    if frame[name].dtype.is_nested():
+        raise InputError(f"{origin}: {role} '{name}' holds {frame[name].dtype}, expected one value a row")
+
+
+def _of_one_column(series: pl.Series, label: LabelConfig, origin: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     texts = token_text(series)
     if texts.drop_nulls().str.to_lowercase().is_in(["true", "false"]).all():
-        series = (texts.str.to_lowercase() == "true").alias(label.column)
+        series = (texts.str.to_lowercase() == "true").alias(series.name)
     two_valued = label.positive_from is None
     try:
         values = numbers(series, origin)
     except BadValueError as error:
         if two_valued and error.problem.endswith("expected a number"):
-            raise InputError(_not_two_valued(label.column, texts, origin)) from None
+            raise InputError(_not_two_valued(series.name, texts, origin)) from None
         raise
     empty = np.flatnonzero(np.isnan(values))
     if empty.size:
-        raise BadValueError(origin, int(empty[0]), f"label '{label.column}' is empty, expected a value")
-    kept = np.flatnonzero(~np.isin(values, label.drop))
-    values = values[kept]
-    if two_valued and not np.isin(values, (0.0, 1.0)).all():
-        raise InputError(_not_two_valued(label.column, texts[kept], origin))
-    clicks = values == 1.0 if label.positive_from is None else values >= label.positive_from
-    check_classes(clicks.astype(np.float32), f"{origin}: label '{label.column}'")
-    return kept, clicks.astype(np.float32)
+        raise BadValueError(origin, int(empty[0]), f"label '{series.name}' is empty, expected a value")
+    kept = ~np.isin(values, label.drop)
+    if two_valued and not np.isin(values[kept], (0.0, 1.0)).all():
+        raise InputError(_not_two_valued(series.name, texts.filter(pl.Series(kept)), origin))
+    return kept, values == 1.0 if label.positive_from is None else values >= label.positive_from
 
 
-def check_classes(clicks: Float32, what: str) -> None:
-    """Raise InputError where ``clicks`` (n,) are not of two classes: nothing can be learned or measured there."""
-    if not clicks.size:
-        raise InputError(f"{what}: no rows are left")
-    if (clicks == clicks[0]).all():
-        raise InputError(f"{what}: all {len(clicks)} rows are {int(clicks[0])}, expected both 0 and 1")
+def _amounts(series: pl.Series, what: str, origin: str) -> Float64:
+    """Numbers of 0 or more, none missing."""
+    values = numbers(series, origin)
+    bad = np.flatnonzero(~(values >= 0))
+    if bad.size:
+        row = int(bad[0])
+        found = "empty" if np.isnan(values[row]) else f"{values[row]:g}"
+        raise BadValueError(origin, row, f"{what} '{series.name}' is {found}, expected a number of 0 or more")
+    return values
 
 
 def _not_two_valued(column: str, texts: pl.Series, origin: str) -> str:

@@ -2,131 +2,196 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import polars as pl
-from filelock import FileLock, Timeout
+import numpy as np
 
 from dagfm.config.models import Config
-from dagfm.data.counts import row_counts
-from dagfm.data.dataset import FORMAT, Dataset, Prepared, write_prepared
-from dagfm.data.label import check_classes, labels
-from dagfm.data.log import AbsentColumnError, identities, open_log, told
-from dagfm.data.split import PARTS, random_split
-from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32
-from dagfm.encoding.scale import vectors_of
-from dagfm.encoding.values import BadValueError
+from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
+from dagfm.data.forecast import check_room, forecast
+from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
+from dagfm.data.mapped import created, mapped
+from dagfm.data.split import PARTS, TRAIN
+from dagfm.data.staging.assemble import assemble, source_file
+from dagfm.data.staging.chunks import Staged, stage
+from dagfm.data.staging.crossing import learn_cross, write_cross
+from dagfm.data.staging.fitting import fit_numbers, training_numbers
+from dagfm.data.staging.merge import RowMap, count_rows, hash_rows, merge
+from dagfm.data.staging.plan import Plan, make_plan
+from dagfm.data.staging.targets import learn_target, make_folds, write_target
+from dagfm.data.store import claim
+from dagfm.data.threads import in_threads, threads
+from dagfm.encoding.bins import Bins
+from dagfm.encoding.encoder import Encoder, table_counts
+from dagfm.encoding.encoder_file import write_encoder
+from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError
-from dagfm.files import fingerprint
-from dagfm.schema import Schema
-
-log = logging.getLogger(__name__)
+from dagfm.files import seal, write_array
+from dagfm.progress import LoggedProgress, Progress
+from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
 STORE = ".dagfm"
 """Folder beside a configuration that holds what can be made again."""
-Progress = Callable[[str], None]
+MEMORY = 1_500_000_000
+"""Bytes that preparation may hold, about, where the caller says nothing; embedding tables are not of its making."""
+_ROWS, _LEAST_ROWS = 1 << 18, 1024
+"""Rows of a chunk, at most and at least."""
+_CELL_BYTES = 24
+"""What a cell of a chunk takes on its way, about: Arrow's and our codes, and its share of a dictionary."""
 
 
-def prepare(config: Config, home: Path, progress: Progress | None = None) -> Prepared:
+def prepare(config: Config, home: Path, progress: Progress | None = None, memory: int = MEMORY) -> Prepared:
     """The prepared data of ``config``, written to ``home/.dagfm/prepared/<fingerprint>/`` unless it is there.
 
-    ``progress`` is told each step. Raises InputError for everything wrong with the files, naming the place, and for
-    prepared data that is damaged. A killed run leaves a temporary folder that the next run removes.
+    Works out of core, in about ``memory`` bytes: chunk after chunk of rows becomes local codes on disk, the chunks'
+    texts become vocabularies, the codes row ids. A killed run continues after its last finished chunk; of two at a time
+    the second waits. Raises InputError for everything wrong with the files, naming the place, for what cannot fit on
+    the disk, and for prepared data that is damaged.
     """
-    tell = progress or log.info
+    progress = progress or LoggedProgress()
     key = prepared_fingerprint(config)
     store = home / STORE / "prepared"
     final = store / key
-    store.mkdir(parents=True, exist_ok=True)
-    with _lock(store, key):
+    with claim(store, key, progress):
         if final.exists():
-            tell(f"prepared data {key} is there")
+            progress.line(f"prepared data {key} is there")
             return Prepared.open(final)
+        inputs = open_inputs(config, home / STORE, progress)
         unfinished = store / f".{key}.tmp"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        _remove_leftovers(store)
+        coming = forecast(config, inputs, memory)
+        progress.line(coming.told())
+        check_room(coming, store)
         try:
-            encoder, parts = _encode(config, home / STORE, tell)
-            tell("writing prepared data")
-            write_prepared(unfinished, key, encoder, parts, row_counts(parts["train"].rows, encoder))
-            unfinished.rename(final)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            _Preparation(config, inputs, key, unfinished, progress, memory).run()
+        except InputError:
+            shutil.rmtree(unfinished, ignore_errors=True)  # the input has to change, and with it the key
+            raise
+        unfinished.rename(final)
     return Prepared.open(final)
 
 
-def prepared_fingerprint(config: Config) -> str:
-    """What the prepared data depends on, hashed: the files, the ``data`` section, the fields, the layout's version."""
-    paths = [*config.data.train, *(config.data.valid or ()), *(config.data.test or ())]
-    return fingerprint(
-        {
-            "format": FORMAT,
-            "data": config.data.model_dump(mode="json"),
-            "schema": config.schema_.model_dump(mode="json"),
-            "files": identities(paths, config.data.tables),
+@dataclass(frozen=True)
+class _Preparation:
+    """One preparation, pass by pass."""
+
+    config: Config
+    inputs: Inputs
+    key: str
+    directory: Path
+    progress: Progress
+    memory: int
+
+    def run(self) -> None:
+        schema = self.config.schema_
+        columns = max(1, len(schema.columns))
+        rows = int(np.clip(self.memory // 6 // (_CELL_BYTES * columns), min(_LEAST_ROWS, _ROWS), _ROWS))
+        # A chunk is found again only by a run that cuts the rows in the same places.
+        folder = self.directory / f"staging-{rows}"
+        for other in self.directory.glob("staging-*"):
+            if other != folder:
+                shutil.rmtree(other)
+        folder.mkdir(parents=True, exist_ok=True)
+        total = sum(len(log) for log, _ in self.inputs.logs)
+        self.progress.start("reading labels", total)
+        plan = make_plan(self.config.data, self.inputs.logs, folder, rows, self.progress.advance)
+        self.progress.start("reading fields", total)
+        staged = stage(plan, schema, folder, rows, self.progress.advance)
+        self.progress.start("learning", len(schema.columns))
+        encoder, maps, counts, facts = self._learn(staged)
+        self.progress.start("encoding", total)
+        names = assemble(staged, encoder, maps, self.directory, self.progress.advance)
+        names += self._labels(plan)
+        self.progress.finish()
+        self._derive(staged, encoder, counts)
+        names += write_encoder(encoder, self.directory)
+        write_array(self.directory / COUNTS, table_counts(encoder, counts))
+        shutil.rmtree(folder)
+        facts |= {"fields": _seen(encoder, counts), "unmatched": self.inputs.unmatched()}
+        told = {"fingerprint": self.key, "rows": plan.sizes(), "facts": facts}
+        seal(self.directory, KIND, FORMAT, [*names, COUNTS], told)
+
+    def _learn(self, staged: Staged) -> tuple[Encoder, dict[str, RowMap], dict[str, Int64], dict[str, Any]]:
+        """What fields learn from their own column, the row maps of those with texts, and how often each row occurs."""
+        schema, codings = staged.schema, staged.codings
+        budget = self.memory // 3 // threads()
+        vocabularies, scales, bins = {}, {}, {}
+        maps: dict[str, RowMap] = {}
+        counts: dict[str, Int64] = {}
+        collisions = {}
+
+        def learn(field: Field) -> None:
+            if field.has_vocabulary:
+                sharing = [one for one in schema if field.name in (one.name, one.vocabulary)]
+                owned = list(dict.fromkeys(codings[one.name] for one in sharing))
+                vocabularies[field.name], of_coding = merge(staged, field, owned, budget)
+                maps.update({one.name: of_coding[codings[one.name].index] for one in sharing})
+            elif field.hash is not None and field.cross is None:
+                maps[field.name], found = hash_rows(staged, field, codings[field.name], budget)
+                collisions[field.name] = found.__dict__
+            elif field.name not in codings and field.cross is None:
+                learned, counts[field.name] = fit_numbers(training_numbers(staged, field), field)
+                if isinstance(learned, Bins):
+                    bins[field.name] = learned
+                else:
+                    scales[field.name] = learned
+            self.progress.advance(1)
+
+        in_threads(learn, schema)
+        encoder = Encoder(schema, vocabularies, scales, bins, {}, {})
+        for name, rows in maps.items():
+            size = encoder.source_rows(schema.named(name))
+            counts[name] = count_rows(staged, codings[name], rows, size)
+        return encoder, maps, counts, {"collisions": dict(sorted(collisions.items()))}
+
+    def _labels(self, plan: Plan) -> list[str]:
+        names = []
+        for part, rows in plan.sizes().items():
+            for file, array in (("labels", plan.clicks), ("weights", plan.weights)):
+                if array is not None:
+                    names.append(f"{part}/{file}.npy")
+                    plan.of(PARTS.index(part), array, created(self.directory / names[-1], np.float32, (rows,)))
+        return names
+
+    def _derive(self, staged: Staged, encoder: Encoder, counts: dict[str, Int64]) -> None:
+        """Crosses and target statistics, which need every row's ids: pass after pass over the encoded rows."""
+        schema, folder, plan = encoder.schema, staged.folder, staged.plan
+        crosses: dict[str, Any] = encoder.crosses  # type: ignore[assignment]
+        for field in schema:
+            if field.cross is not None:
+                self.progress.line(f"crossing {' x '.join(field.cross)}")
+                crosses[field.name] = learn_cross(encoder, field, self.directory, folder)
+                counts[field.name] = write_cross(encoder, field, self.directory, folder)
+        if not any(field.is_target for field in schema):
+            return
+        clicks = mapped(self.directory / "train" / "labels.npy")
+        weights = mapped(self.directory / "train" / "weights.npy") if plan.weights is not None else None
+        times = None
+        if plan.times is not None:
+            times = created(folder / "training-times.npy", np.float64, (len(clicks),))
+            plan.of(TRAIN, plan.times, times)
+        folds = make_folds(len(clicks), times, self.config.data.split.seed, folder)
+        statistics: dict[str, Any] = encoder.statistics  # type: ignore[assignment]
+        for field in schema:
+            if field.is_target:
+                self.progress.line(f"click rates of {field.name}")
+                ids = mapped(source_file(folder, "train", schema, field.name))
+                size = encoder.source_rows(field)
+                statistics[field.name], own = learn_target(field, ids, clicks, weights, folds, size, folder)
+                counts[field.name] = write_target(encoder, field, own, self.directory, folder)
+
+
+def _seen(encoder: Encoder, counts: Mapping[str, Int64]) -> dict[str, dict[str, int]]:
+    """For reports: every field's rows, and how many training cells are unknown and missing."""
+    schema: Schema = encoder.schema
+    return {
+        name: {
+            "rows": encoder.rows_of(name),
+            "unknown": int(counts[name][UNKNOWN]),
+            "missing": int(counts[name][MISSING]),
         }
-    )
-
-
-def _encode(config: Config, store: Path, tell: Progress) -> tuple[Encoder, dict[str, Dataset]]:
-    data, schema = config.data, config.schema_
-    tell(f"reading {told(data.train)}")
-    tables = {"train": _labelled(config, data.train, store, tell)}
-    if data.valid is not None and data.test is not None:
-        tables |= {
-            "valid": _labelled(config, data.valid, store, tell),
-            "test": _labelled(config, data.test, store, tell),
-        }
-    else:
-        frame, clicks = tables["train"]
-        chosen = random_split(len(clicks), data.split.ratios, data.split.seed)
-        tables = {part: (frame[rows], clicks[rows]) for part, rows in zip(PARTS, chosen, strict=True)}
-    for part, (_, clicks) in tables.items():
-        check_classes(clicks, f"the {part} part")
-    tell(f"learning the vocabularies of {len(schema)} fields")
-    encoder = Encoder.fit(schema, tables["train"][0], told(data.train))
-    tell(f"encoding {sum(len(clicks) for _, clicks in tables.values()):,} rows")
-    return encoder, {part: Dataset(encoder.encode(frame, part), clicks) for part, (frame, clicks) in tables.items()}
-
-
-def _labelled(config: Config, paths: tuple[str, ...], store: Path, tell: Progress) -> tuple[pl.DataFrame, Float32]:
-    """The kept rows of some files with their labels, float fields checked while file and row can still be named."""
-    schema, label = config.schema_, config.data.label
-    rows = open_log(paths, config.data.files, config.data.tables, store, tell)
-    try:
-        frame = rows.frame([*schema.names, label.column])
-    except AbsentColumnError as error:
-        role = "data.label.column" if error.column == label.column else "fields"
-        raise InputError(f"{role}: {error}") from None
-    try:
-        _check_floats(schema, frame, rows.origin)
-        kept, clicks = labels(frame, label, rows.origin)
-    except BadValueError as error:
-        raise InputError(f"{rows.locate(error.row)}: {error.problem}") from None
-    return frame[kept], clicks
-
-
-def _check_floats(schema: Schema, frame: pl.DataFrame, origin: str) -> None:
-    for field in schema:
-        if field.is_float:
-            vectors_of(frame[field.name], field, origin)
-
-
-def _lock(store: Path, key: str) -> FileLock:
-    """Two runs that prepare the same data do it once: the second waits. The lock dies with its process."""
-    return FileLock(store / f".{key}.lock")
-
-
-def _remove_leftovers(store: Path) -> None:
-    """Remove other preparations' temporary folders whose run is dead: those whose lock nobody holds."""
-    for folder in store.glob(".*.tmp"):
-        try:
-            with _lock(store, folder.name[1:].removesuffix(".tmp")).acquire(timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-                log.info("removed %s, left by a run that was killed", folder)
-        except Timeout:
-            continue
+        for name in schema.names
+    }

@@ -3,144 +3,164 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
-from dagfm.encoding.rows import Int64, Rows
+from dagfm.encoding.bins import Bins
+from dagfm.encoding.crosses import Crosses, HashedCrosses, cross_keys
+from dagfm.encoding.hashing import hashed
+from dagfm.encoding.rows import Indices, Int32, Int64, Rows
 from dagfm.encoding.scale import Scale, vectors_of
-from dagfm.encoding.sequences import encode_items, items_of
-from dagfm.encoding.values import token_text
+from dagfm.encoding.sequences import items_of, ragged
+from dagfm.encoding.spans import Spans
+from dagfm.encoding.statistics import Statistics
+from dagfm.encoding.texts import texts_of
+from dagfm.encoding.values import numbers
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError, listed, suggestion
-from dagfm.files import read_json, write_json
 from dagfm.schema import FIRST, Field, Schema
-
-FILE = "encoder.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """From raw rows to row ids and standardised numbers, one row at a time in meaning, a column at a time in fact."""
+    """From raw rows to row ids and standardised numbers, one row at a time in meaning, a column at a time in fact.
+
+    Each mapping holds what one kind of field has learned from the training rows, by the field's name.
+    """
 
     schema: Schema
-    vocabularies: Mapping[str, Vocabulary]
-    """For each token and token_seq field."""
-    scales: Mapping[str, Scale]
-    """For each float and float_seq field."""
-
-    @classmethod
-    def fit(cls, schema: Schema, frame: pl.DataFrame, origin: str) -> Encoder:
-        """Learn vocabularies and scales from the training rows ``frame``; raises as ``encode`` does."""
-        frame = _checked(schema, frame, origin)
-        vocabularies, scales = {}, {}
-        for field in schema:
-            if field.is_float:
-                scales[field.name] = Scale.fit(vectors_of(frame[field.name], field, origin))
-            else:
-                texts = _texts(frame[field.name], field, origin)
-                vocabularies[field.name] = Vocabulary.build(texts, field.min_count, field.max_size)
-        return cls(schema, vocabularies, scales)
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
+    """For each field with a vocabulary of its own."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """For each float and float_seq field whose numbers stay numbers."""
+    bins: Mapping[str, Bins] = field(default_factory=dict)
+    """For each field with ``encode: quantile``."""
+    crosses: Mapping[str, Crosses | HashedCrosses] = field(default_factory=dict)
+    """For each cross."""
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+    """For each field with ``encode: target``."""
 
     def encode(self, frame: pl.DataFrame, origin: str = "rows") -> Rows:
         """Encode a table (n rows); columns that are no field are ignored, a row never changes another row's result.
 
         Raises InputError naming ``origin`` and the field for a missing column, and the row for text in a float field.
         """
-        frame = _checked(self.schema, frame, origin)
-        n = frame.height
-        tokens, floats, sequences = [], [], []
-        for field in self.schema:
-            series = frame[field.name]
-            if field.is_float:
-                floats.append(self.scales[field.name].apply(vectors_of(series, field, origin)))
-            elif field.type == "token_seq":
-                sequences.append(encode_items(items_of(series, field, origin), self.vocabularies[field.name]))
+        frame = checked(self.schema, frame, origin)
+        found: dict[str, Int32] = {}
+        floats, sequences = {}, []
+        for one in self.schema:
+            if one.cross is not None:
+                continue
+            series = frame[one.source]
+            if one.form == "items":
+                items = items_of(series, one, origin)
+                sequences.append(ragged(items.lengths, self.text_ids(one, items.texts)))
+            elif one.form == "numbers" and not one.is_target:
+                floats[one.name] = self.scales[one.name].apply(vectors_of(series, one, origin))
+            elif one.name in self.bins:
+                found[one.name] = self.bins[one.name].encode(numbers(series, origin))
             else:
-                tokens.append(self.vocabularies[field.name].encode(_texts(series, field, origin)))
+                found[one.name] = self.text_ids(one, texts_of(series, one, origin))
+        for one in self.schema:
+            if one.cross is not None:
+                found[one.name] = self.cross_ids(one, [found[member] for member in one.cross])
+        for name, statistics in self.statistics.items():
+            value = statistics.encode(found[name])
+            if value.ndim == 2:
+                floats[name] = value  # type: ignore[assignment]
+            else:
+                found[name] = value  # type: ignore[assignment]
+        tokens = [found[one.name] for one in self.schema.of_form("ids")]
+        vectors = [floats[one.name] for one in self.schema.of_form("numbers")]
+        n = frame.height
         return Rows(
             np.stack(tokens, axis=1) if tokens else np.zeros((n, 0), np.int32),
-            np.concatenate(floats, axis=1) if floats else np.zeros((n, 0), np.float32),
+            np.concatenate(vectors, axis=1) if vectors else np.zeros((n, 0), np.float32),
             tuple(sequences),
         )
 
+    def text_ids(self, one: Field, texts: pl.Series) -> Int32:
+        """Row ids (n,) of the token texts (n,) String of a field that has no cross."""
+        if one.hash is not None:
+            return hashed(texts, one.hash)
+        return self.vocabulary_of(one).encode(texts)
+
+    def cross_ids(self, one: Field, members: list[Indices]) -> Int32:
+        """Row ids (n,) of a cross from its members' row ids, each (n,)."""
+        sizes = [self.source_rows(self.schema.named(member)) for member in one.cross or ()]
+        return self.crosses[one.name].encode(cross_keys(members, sizes))
+
+    def recross(self, rows: Rows) -> None:
+        """Set the crosses of ``rows`` anew, in place, from their members there: recombined rows have other ones."""
+        for one in self.schema:
+            if one.cross is None or len({self.schema.named(member).side for member in one.cross}) < 2:
+                continue  # all its members come from one row, and it with them
+            ids = self.cross_ids(one, [rows.tokens[:, self.schema.ids_column(member)] for member in one.cross])
+            value = self.statistics[one.name].encode(ids) if one.is_target else ids
+            if value.ndim == 2:
+                first = self.schema.numbers_column(one.name)
+                rows.floats[:, first : first + one.width] = value
+            else:
+                rows.tokens[:, self.schema.ids_column(one.name)] = value
+
+    def vocabulary_of(self, one: Field) -> Vocabulary:
+        """The vocabulary of a field, its own or the one it shares."""
+        return self.vocabularies[one.vocabulary or one.name]
+
+    def source_rows(self, one: Field) -> int:
+        """Row ids that the value of a field can have, before a target statistic is made of it."""
+        if one.cross is not None:
+            return self.crosses[one.name].rows
+        if one.name in self.bins:
+            return self.bins[one.name].rows
+        return FIRST + one.hash if one.hash is not None else self.vocabulary_of(one).rows
+
     def rows_of(self, name: str) -> int:
-        """Rows of a field's embedding: its vocabulary's, or 2 + width for floats (row 0 unused, 1 missing)."""
-        if name in self.vocabularies:
-            return self.vocabularies[name].rows
-        return FIRST + len(self.scales[name].mean)
+        """Rows of a field's embedding: its row ids, or 2 + width for numbers (row 0 unused, 1 missing)."""
+        one = self.schema.named(name)
+        if one.form == "numbers":
+            return FIRST + one.width
+        if one.is_target:
+            form = self.statistics[name].form
+            assert not isinstance(form, Scale), "of numbers, which were asked for above"
+            return form.rows
+        return self.source_rows(one)
 
     @cached_property
-    def offsets(self) -> Int64:
-        """(fields + 1,): row ``id`` of field ``i`` is row ``offsets[i] + id`` of the whole embedding."""
-        return np.cumsum([0, *(self.rows_of(name) for name in self.schema.names)]).astype(np.int64)
-
-    def write(self, directory: Path) -> list[str]:
-        """Write ``encoder.json`` and the vocabularies; returns the files' names relative to ``directory``."""
-        names = [FILE]
-        for field in self.schema:
-            if field.name in self.vocabularies:
-                names.append(self._vocabulary_file(field.name))
-                self.vocabularies[field.name].write(directory / names[-1])
-        value = {
-            "format": FORMAT,
-            "schema": self.schema.model_dump(mode="json"),
-            "scales": {name: {"mean": scale.mean, "std": scale.std} for name, scale in self.scales.items()},
-        }
-        write_json(directory / FILE, value)
-        return names
-
-    @classmethod
-    def read(cls, directory: Path) -> Encoder:
-        """Read what ``write`` wrote; raises InputError naming the file that is missing, newer or damaged."""
-        path = directory / FILE
-        value = read_json(path)
-        if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
-            raise InputError(f"{path}: encoder format {value['format']}, but this dagfm reads up to {FORMAT}; upgrade")
-        try:
-            schema = Schema.model_validate(value["schema"])
-            scales = {name: _scale(value["scales"][name]) for name in (f.name for f in schema if f.is_float)}
-        except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
-        encoder = cls(schema, {}, scales)
-        vocabularies = {
-            field.name: Vocabulary.read(directory / encoder._vocabulary_file(field.name))
-            for field in schema
-            if not field.is_float
-        }
-        return cls(schema, vocabularies, scales)
-
-    def _vocabulary_file(self, name: str) -> str:
-        """Numbered, not named: a field's name may hold slashes, or differ from another's in case only."""
-        return f"vocabulary/{self.schema.names.index(name):03d}.parquet"
+    def spans(self) -> Spans:
+        """Where each field's rows lie in the embedding table."""
+        starts: dict[str, int] = {}
+        sizes, total = [], 0
+        for one in self.schema:
+            sizes.append(self.rows_of(one.name))
+            if one.vocabulary is None or one.is_target:
+                starts[one.name] = total
+                total += sizes[-1]
+        for one in self.schema:
+            if one.name not in starts:
+                starts[one.name] = starts[str(one.vocabulary)]
+        ordered = np.array([starts[name] for name in self.schema.names], np.int64)
+        return Spans(ordered, np.array(sizes, np.int64))
 
 
-def _texts(series: pl.Series, field: Field, origin: str) -> pl.Series:
-    """Token texts of a column: one a row, or all the items of a sequence."""
-    if field.type == "token_seq":
-        return items_of(series, field, origin).texts
-    try:
-        return token_text(series)
-    except InputError as error:
-        raise InputError(f"{origin}: {error}") from None
-
-
-def _checked(schema: Schema, frame: pl.DataFrame, origin: str) -> pl.DataFrame:
-    """The table, if it has every field; an empty list has no columns and is zero rows of any schema."""
+def checked(schema: Schema, frame: pl.DataFrame, origin: str) -> pl.DataFrame:
+    """The table, if it has every column; an empty list has no columns and is zero rows of any schema."""
     if not frame.columns:
-        return pl.DataFrame({name: [] for name in schema.names}, schema=dict.fromkeys(schema.names, pl.Null))
-    for name in schema.names:
-        if name not in frame.columns:
-            near = suggestion(name, frame.columns)
-            raise InputError(f"{origin}: field '{name}' is missing; columns found: {listed(frame.columns)}.{near}")
+        return pl.DataFrame({name: [] for name in schema.columns}, schema=dict.fromkeys(schema.columns, pl.Null))
+    for one in schema:
+        if one.cross is None and one.source not in frame.columns:
+            near = suggestion(one.source, frame.columns)
+            what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
+            raise InputError(f"{origin}: {what} is missing; columns found: {listed(frame.columns)}.{near}")
     return frame
 
 
-def _scale(value: Any) -> Scale:
-    return Scale(tuple(map(float, value["mean"])), tuple(map(float, value["std"])))
+def table_counts(encoder: Encoder, by_field: Mapping[str, Int64]) -> Int64:
+    """(table rows,) int64: how often every embedding row occurs, from every field's own counts (rows of the field,)."""
+    counts = np.zeros(encoder.spans.total, np.int64)
+    for node, name in enumerate(encoder.schema.names):
+        counts[encoder.spans.slice_of(node)] += by_field[name]
+    return counts

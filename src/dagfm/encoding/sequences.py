@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from dagfm.encoding.rows import Int64, Ragged
+from dagfm.encoding.rows import Int32, Int64, Ragged
 from dagfm.encoding.values import token_text
-from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError
 from dagfm.schema import MISSING, Field
 
@@ -69,11 +68,11 @@ def items_of(series: pl.Series, field: Field, origin: str) -> Items:
     return Items(texts.filter(pl.Series(kept)), np.minimum(lengths, field.max_length))
 
 
-def encode_items(items: Items, vocabulary: Vocabulary) -> Ragged:
-    """Row ids of every row's items; a row without any holds the one id *missing*."""
-    lengths = np.maximum(items.lengths, 1)
+def ragged(sizes: Int64, ids: Int32) -> Ragged:
+    """Row ids ``ids`` (sum of sizes,) cut into ``sizes`` (n,) a row; a row without any holds the one id *missing*."""
+    lengths = np.maximum(sizes, 1)
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     values = np.full(offsets[-1], MISSING, np.int32)
-    values[np.repeat(items.lengths > 0, lengths)] = vocabulary.encode(items.texts)
+    values[np.repeat(sizes > 0, lengths)] = ids
     return Ragged(offsets, values)

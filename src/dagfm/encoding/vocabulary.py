@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dagfm.encoding.rows import Indices, Int32
+from dagfm.encoding.ranking import ranking
+from dagfm.encoding.rows import Indices, Int32, Int64
 from dagfm.errors import InputError
 from dagfm.files import replacing
 from dagfm.schema import FIRST, MISSING, UNKNOWN
@@ -28,20 +29,10 @@ class Vocabulary:
     """(v,) Int64, how often each occurs in the training rows."""
 
     @classmethod
-    def build(cls, texts: pl.Series, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
-        """The vocabulary of training cells: ``texts`` (n,) String with null where missing."""
-        counted = (
-            texts.drop_nulls()
-            .alias("token")
-            .to_frame()
-            .group_by("token")
-            .agg(pl.len().cast(pl.Int64).alias("count"))
-            .filter(pl.col("count") >= min_count)
-            .sort(["count", "token"], descending=[True, False])
-        )
-        if max_size is not None:
-            counted = counted.head(max_size)
-        return cls(counted["token"], counted["count"])
+    def ranked(cls, tokens: pl.Series, counts: Int64, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
+        """The vocabulary of distinct ``tokens`` (v,) String and how often training rows hold each, ``counts`` (v,)."""
+        order = ranking(tokens, counts, min_count, max_size)
+        return cls(tokens.gather(order), pl.Series(counts[order], dtype=pl.Int64))
 
     @property
     def rows(self) -> int:

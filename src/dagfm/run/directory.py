@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 import dagfm
 from dagfm.config import Config
 from dagfm.data.dataset import Prepared
+from dagfm.encoding.encoder_file import write_encoder
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, read_json, remove_leftovers, write_bytes, write_json
 from dagfm.training.warm_up import ENCODER, PREPARED
@@ -115,7 +116,7 @@ def describe(directory: Path, config: Config, prepared: Prepared) -> None:
         return
     made_from.unlink(missing_ok=True)  # it vouches for the encoder
     shutil.rmtree(directory / ENCODER, ignore_errors=True)
-    prepared.encoder.write(directory / ENCODER)
+    write_encoder(prepared.encoder, directory / ENCODER)
     write_json(made_from, now)
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.encoder_file import read_encoder, write_encoder
 from dagfm.errors import InputError
 from dagfm.files import open_sealed, read_json, seal, write_bytes, write_json
 
@@ -45,7 +46,7 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     fresh = directory.with_name(f".{directory.name}.new.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    names = bundle.encoder.write(fresh)
+    names = write_encoder(bundle.encoder, fresh)
     arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
     write_bytes(fresh / _WEIGHTS, save(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
@@ -83,4 +84,4 @@ def read_bundle(directory: Path) -> Bundle:
         raise InputError(f"{directory / _WEIGHTS}: not a safetensors file ({error}); the bundle is damaged") from None
     calibration = read_json(directory / _CALIBRATION)
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
-    return Bundle(Encoder.read(directory), manifest["network"], arrays, calibration, card)
+    return Bundle(read_encoder(directory), manifest["network"], arrays, calibration, card)

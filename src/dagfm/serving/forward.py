@@ -8,29 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.encoding.rows import Float32, Int64, Rows
+from dagfm.encoding.rows import Float32, Rows
+from dagfm.encoding.spans import Spans
 from dagfm.errors import InputError
 from dagfm.schema import FIRST, MISSING, Schema
 
 Floats = NDArray[np.float32]
 
 
-def embed(table: Floats, schema: Schema, offsets: Int64, rows: Rows) -> Floats:
+def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
     """Look up and pool: encoded rows (B) -> field embeddings (B, F, D).
 
-    ``table`` (rows, D); field ``s`` owns the rows from ``offsets[s]`` on. The same sums as ``nn.Embedding``.
+    ``table`` (rows, D); ``spans`` says which rows are whose. The same sums and maxima as ``nn.Embedding``.
     """
     embedded = np.empty((len(rows), len(schema), table.shape[1]), np.float32)
     tokens, sequences, column = iter(range(rows.tokens.shape[1])), iter(rows.sequences), 0
     for node, field in enumerate(schema):
-        start = offsets[node]
-        if field.type == "token":
+        start = spans.starts[node]
+        if field.form == "ids":
             embedded[:, node] = table[start + rows.tokens[:, next(tokens)]]
-        elif field.type == "token_seq":
+        elif field.form == "items":
             sequence = next(sequences)
             if len(rows):
                 # A sequence is never empty (it holds the missing row then), which reduceat relies on.
-                embedded[:, node] = np.add.reduceat(table[start + sequence.values], sequence.offsets[:-1], axis=0)
+                pool = np.maximum if field.pooling == "max" else np.add
+                embedded[:, node] = pool.reduceat(table[start + sequence.values], sequence.offsets[:-1], axis=0)
             if field.pooling == "mean":
                 embedded[:, node] /= np.diff(sequence.offsets).astype(np.float32)[:, None]
         else:

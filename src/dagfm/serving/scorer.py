@@ -70,7 +70,7 @@ class Scorer:
         return logits
 
     def _score(self, rows: Rows) -> Float32:
-        return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.offsets, rows))
+        return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.spans, rows))
 
 
 def load(path: str | Path) -> Scorer:

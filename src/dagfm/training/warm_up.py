@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dagfm.encoding.correspondence import NOWHERE, older_rows
 from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.encoder_file import read_encoder
 from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError, listed
 from dagfm.files import MANIFEST, fingerprint, open_sealed, read_json
@@ -120,7 +122,7 @@ class WarmUp:
                 f"warm_up: {self.directory} was trained on other data than {self.run} has been started on since; "
                 "finish that run first"
             )
-        return Encoder.read(self.run / ENCODER)
+        return read_encoder(self.run / ENCODER)
 
 
 def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, frozen: bool) -> None:
@@ -161,19 +163,16 @@ def _typical_size(weight: Tensor, counts: Int64) -> float:
 
 def _mapped(old: Tensor, old_encoder: Encoder, new: Tensor, encoder: Encoder, origin: Path) -> Tensor:
     """``new`` with the rows of tokens that ``old`` knows; unknown and missing rows carry over as they are."""
-    theirs = [(field.name, field.type, field.width) for field in old_encoder.schema]
-    mine = [(field.name, field.type, field.width) for field in encoder.schema]
+    theirs, mine = (
+        [(field.name, field.type, field.form, field.width, field.cross) for field in one.schema]
+        for one in (old_encoder, encoder)
+    )
     if theirs != mine:
         raise InputError(f"warm_up: {origin}: its fields are {theirs}, this run's are {mine}; they must be the same")
     result = new.clone()
-    starts = zip(encoder.schema, old_encoder.offsets, encoder.offsets, strict=False)
-    for field, old_start, start in starts:
-        if field.is_float:
-            rows = torch.arange(encoder.rows_of(field.name))
-            result[start + rows] = old[old_start + rows]
-            continue
-        known = torch.from_numpy(old_encoder.vocabularies[field.name].encode(encoder.vocabularies[field.name].tokens))
-        ids = torch.cat([torch.tensor([0, 1]), torch.where(known < 2, -1, known.long())])
-        taken = ids >= 0
-        result[start : start + len(ids)][taken] = old[old_start + ids[taken]]
+    for node in encoder.spans.own:
+        rows = torch.from_numpy(older_rows(old_encoder, encoder, encoder.schema.names[node]))
+        taken = rows != NOWHERE
+        start = int(old_encoder.spans.starts[node])
+        result[encoder.spans.slice_of(node)][taken] = old[start + rows[taken]]
     return result

@@ -118,6 +118,10 @@ class Log:
         if seen == len(self):
             self._count(missed)
 
+    def check(self, columns: Sequence[str]) -> None:
+        """Raise what ``batches`` raises for columns that are nowhere, or in two places; nothing is read."""
+        self._places(columns)
+
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """All rows of some columns in memory. Raises what ``batches`` raises."""
         parts = [as_frame(table) for table in self.batches(columns, _FRAME_BATCH)]

@@ -1,0 +1,131 @@
+"""The third pass: every chunk's codes become row ids, its rows go to their part's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.data.mapped import blocks, created
+from dagfm.data.split import PARTS
+from dagfm.data.staging.chunks import Chunk, Staged
+from dagfm.data.staging.merge import RowMap
+from dagfm.data.threads import in_threads
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Float32, Int32, Int64
+from dagfm.encoding.sequences import ragged
+from dagfm.schema import Schema
+
+Advance = Callable[[int], None]
+
+_PIECE = 8192
+"""Rows that are written column by column while they are in the cache."""
+
+
+@dataclass(eq=False)
+class _Part:
+    """The arrays of one part, filled from the start."""
+
+    tokens: NDArray[np.int32]
+    floats: NDArray[np.float32]
+    offsets: list[NDArray[np.int64]]
+    values: list[NDArray[np.int32]]
+    sources: dict[str, NDArray[np.int32]]
+    """Row ids that a target statistic is of, by field; the statistic itself comes later."""
+    done: int = 0
+    items: list[int] = field(default_factory=list)
+
+
+def source_file(folder: Path, part: str, schema: Schema, name: str) -> Path:
+    """Where the row ids lie that a field's target statistic is of."""
+    return folder / f"source-{schema.names.index(name)}-{part}.npy"
+
+
+def assemble(
+    staged: Staged, encoder: Encoder, maps: Mapping[str, RowMap], directory: Path, advance: Advance
+) -> list[str]:
+    """Write tokens, floats and sequences of all parts into ``directory``; the columns of crosses and target statistics
+    stay zero. Returns the files' names."""
+    sizes = staged.plan.sizes()
+    names: list[str] = []
+    parts = [_part(staged, encoder.schema, directory, name, sizes[name], names) for name in PARTS]
+    for chunk in staged.chunks:
+        _place(staged, chunk, encoder, maps, parts)
+        advance(len(chunk))
+    return names
+
+
+def _part(staged: Staged, schema: Schema, directory: Path, name: str, rows: int, names: list[str]) -> _Part:
+    def array(file: str, dtype: type[np.generic], *shape: int) -> NDArray[np.generic]:
+        names.append(f"{name}/{file}.npy")
+        return created(directory / names[-1], dtype, shape)
+
+    columns = sum(one.width for one in schema.of_form("numbers"))
+    tokens = array("tokens", np.int32, rows, len(schema.of_form("ids")))
+    floats = array("floats", np.float32, rows, columns)
+    offsets, values = [], []
+    for index, one in enumerate(schema.of_form("items")):
+        coding = staged.codings[one.name]
+        held = sum(staged.arrays(chunk).items(coding)[PARTS.index(name)] for chunk in staged.chunks)
+        offsets.append(array(f"seq{index}-offsets", np.int64, rows + 1))
+        values.append(array(f"seq{index}-values", np.int32, held))
+    sources = {
+        one.name: created(source_file(staged.folder, name, schema, one.name), np.int32, (rows,))
+        for one in schema
+        if one.is_target and one.cross is None
+    }
+    return _Part(tokens, floats, offsets, values, sources, items=[0] * len(offsets))  # type: ignore[arg-type]
+
+
+def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, RowMap], parts: list[_Part]) -> None:
+    schema, arrays, codings = encoder.schema, staged.arrays(chunk), staged.codings
+    tokens: list[Int32] = []
+    floats: list[Float32] = []
+    sources: dict[str, Int32] = {}
+    sequences = []
+    plain = [one for one in schema if one.name in codings]
+    found = in_threads(lambda one: maps[one.name].of(chunk)[arrays.codes(codings[one.name])], plain)
+    ids_of = dict(zip((one.name for one in plain), found, strict=True))
+    for one in schema:
+        if one.name in encoder.scales:
+            floats += list(encoder.scales[one.name].apply(arrays.numbers(one.name)).T)
+        elif one.name in encoder.bins:
+            tokens.append(encoder.bins[one.name].encode(arrays.numbers(one.name)[:, 0]))
+        elif one.cross is None:
+            coding = codings[one.name]
+            ids = ids_of[one.name]
+            if coding.has_items:
+                sequences.append(ragged(arrays.lengths(coding), ids))
+            elif one.is_target:
+                sources[one.name] = ids
+            else:
+                tokens.append(ids)
+        if one.cross is not None or one.is_target:
+            later = (tokens, np.int32, 1) if one.form == "ids" else (floats, np.float32, one.width)
+            later[0].extend(np.zeros((later[2], len(chunk)), later[1]))
+    of_chunk = staged.parts(chunk)
+    for number, part in enumerate(parts):
+        rows = np.flatnonzero(of_chunk == number)
+        at = slice(part.done, part.done + len(rows))
+        _interleave(tokens, rows, part.tokens[at])
+        _interleave(floats, rows, part.floats[at])
+        for name, ids in sources.items():
+            part.sources[name][at] = ids[rows]
+        for index, sequence in enumerate(sequences):
+            taken = sequence.take(rows)
+            begin = part.items[index]
+            part.offsets[index][at.start + 1 : at.stop + 1] = taken.offsets[1:] + begin
+            part.values[index][begin : begin + len(taken.values)] = taken.values
+            part.items[index] += len(taken.values)
+        part.done = at.stop
+
+
+def _interleave(columns: Sequence[NDArray[np.generic]], rows: Int64, into: NDArray[np.generic]) -> None:
+    """Set ``into`` (len(rows), columns) to the given rows of some columns, a piece that fits the cache at a time."""
+    for piece in blocks(len(rows), _PIECE):
+        here = rows[piece]
+        for index, column in enumerate(columns):
+            into[piece, index] = column[here]

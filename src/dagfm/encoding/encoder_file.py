@@ -1,0 +1,110 @@
+"""An encoder on disk: JSON, and Parquet for what is large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dagfm.encoding.bins import Bins
+from dagfm.encoding.crosses import Crosses, HashedCrosses
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.scale import Scale
+from dagfm.encoding.statistics import Grid, Statistics
+from dagfm.encoding.vocabulary import Vocabulary
+from dagfm.errors import InputError
+from dagfm.files import read_json, write_json
+from dagfm.schema import Field, Schema
+
+FILE = "encoder.json"
+FORMAT = 2
+"""1 had vocabularies and scales alone, under the same names."""
+
+
+def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
+    """Write ``encoder.json`` and the tables; returns the files' names relative to ``directory``."""
+    names = [FILE]
+    for folder, tables in (
+        ("vocabulary", encoder.vocabularies),
+        ("cross", {name: cross for name, cross in encoder.crosses.items() if isinstance(cross, Crosses)}),
+        ("statistic", encoder.statistics),
+    ):
+        for name, table in tables.items():
+            names.append(_file(folder, encoder.schema, name))
+            table.write(directory / names[-1])
+    value = {
+        "format": FORMAT,
+        "schema": encoder.schema.model_dump(mode="json"),
+        "scales": {name: _scale(scale) for name, scale in encoder.scales.items()},
+        "bins": {name: bins.edges for name, bins in encoder.bins.items()},
+        "statistics": {name: _statistic(one) for name, one in encoder.statistics.items()},
+    }
+    write_json(directory / FILE, value)
+    return names
+
+
+def read_encoder(directory: Path) -> Encoder:
+    """Read what ``write_encoder`` wrote; raises InputError naming the file that is missing, newer or damaged."""
+    path = directory / FILE
+    value = read_json(path)
+    if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
+        raise InputError(f"{path}: encoder format {value['format']}, but this dagfm reads up to {FORMAT}; upgrade")
+    try:
+        schema = Schema.model_validate(value["schema"])
+        numbers = [one for one in schema if one.form == "numbers" and not one.is_target]
+        scales = {one.name: _read_scale(value["scales"][one.name]) for one in numbers}
+        quantiles = [one.name for one in schema if one.encode == "quantile"]
+        bins = {name: _read_bins(value["bins"][name]) for name in quantiles}
+        forms = {one.name: value["statistics"][one.name] for one in schema if one.is_target}
+        statistics = {
+            one.name: _read_statistic(forms[one.name], directory / _file("statistic", schema, one.name))
+            for one in schema
+            if one.is_target
+        }
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
+    vocabularies = {
+        one.name: Vocabulary.read(directory / _file("vocabulary", schema, one.name))
+        for one in schema
+        if one.has_vocabulary
+    }
+    crosses = {one.name: _read_cross(one, schema, directory) for one in schema if one.cross is not None}
+    return Encoder(schema, vocabularies, scales, bins, crosses, statistics)
+
+
+def _file(folder: str, schema: Schema, name: str) -> str:
+    """Numbered, not named: a field's name may hold slashes, or differ from another's in case only."""
+    return f"{folder}/{schema.names.index(name):03d}.parquet"
+
+
+def _scale(scale: Scale) -> dict[str, Any]:
+    return {"mean": scale.mean, "std": scale.std}
+
+
+def _read_scale(value: Any) -> Scale:
+    return Scale(tuple(map(float, value["mean"])), tuple(map(float, value["std"])))
+
+
+def _read_bins(value: Any) -> Bins:
+    return Bins(tuple(map(float, value)))
+
+
+def _statistic(statistics: Statistics) -> dict[str, Any]:
+    form = statistics.form
+    how = _scale(form) if isinstance(form, Scale) else {"rates": form.rates.edges, "counts": form.counts}
+    return {"prior": statistics.prior, "smoothing": statistics.smoothing, "form": how}
+
+
+def _read_statistic(value: Any, path: Path) -> Statistics:
+    how = value["form"]
+    form = Grid(_read_bins(how["rates"]), int(how["counts"])) if "rates" in how else _read_scale(how)
+    return Statistics(*Statistics.read(path), float(value["prior"]), float(value["smoothing"]), form)
+
+
+def _read_cross(one: Field, schema: Schema, directory: Path) -> Crosses | HashedCrosses:
+    if one.hash is not None:
+        return HashedCrosses(one.hash)
+    return Crosses.read(directory / _file("cross", schema, one.name))
