@@ -20,7 +20,7 @@ from dagfm.cli.app import app
 from dagfm.config import load_config
 
 ROOT = Path(__file__).parents[2]
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if page.exists()]
 TEST, NO_TEST = "test", "no test: "
 """``<!-- test -->`` above a block of sh runs it, above a block of yaml checks it as a configuration. Blocks of python
 run always, in the order of their page and with its names, unless ``<!-- no test: reason -->`` stands above."""
@@ -32,7 +32,7 @@ _KEY = re.compile(r"(?:data|fields|embedding|teacher|student|distillation|finetu
 _NOT_KEYS = {"embedding.weight"}
 """Names of other things that look like keys."""
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @dataclass(frozen=True)

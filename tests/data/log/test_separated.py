@@ -118,6 +118,12 @@ def test_undecodable_bytes_of_other_encodings(tmp_path: Path) -> None:
         opened(write(tmp_path / "b.csv", wrong), tmp_path, encoding="utf-16")
 
 
+def test_a_short_line_far_from_the_beginning(tmp_path: Path) -> None:
+    text = "id,n\n" + '"1\n",2\n' * 400_000 + "3\n"
+    with pytest.raises(InputError, match=r"a\.csv: line 800002 has 1 cells"):
+        opened(write(tmp_path / "a.csv", text), tmp_path)
+
+
 def test_a_cell_of_100_mb_is_read(tmp_path: Path) -> None:
     cell = "x" * 100_000_000
     log = opened(write(tmp_path / "a.csv", f'id,n\n"{cell}",1\ny,2\n'), tmp_path)

@@ -67,10 +67,9 @@ def _open(place: Place, options: FileOptions, store: Path, progress: Progress | 
     parts = [ParquetRows.open(path)] if format == "parquet" else converted(path, options, store, progress)
     if not sum(part.rows for part in parts):
         raise InputError(f"{path}: the table has no rows")
-    twice = [name for name in place.partition if name in parts[0].kinds]
-    if twice:
-        raise InputError(f"{path}: column '{twice[0]}' is in the file and in its folder's name; rename or remove one")
-    return File(path, tuple(parts), place.partition)
+    # Some writers keep in the file what the folder's name says; the file's value has its type.
+    partition = {name: value for name, value in place.partition.items() if name not in parts[0].kinds}
+    return File(path, tuple(parts), partition)
 
 
 def _shared_kinds(files: Sequence[File]) -> dict[str, pa.DataType]:
