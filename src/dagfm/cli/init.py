@@ -32,7 +32,10 @@ def init(
 
     if output.exists() and not force:
         raise InputError(f"{output}: exists already; choose another file with -o, or overwrite it with --force")
-    text = rendered(infer(file, label), file, output)
-    write_bytes(output, text.encode())
+    proposal = infer(file, label)
+    write_bytes(output, rendered(proposal, file, output).encode())
+    for column in proposal.columns:
+        for warning in column.warnings:
+            log.warning("%s: %s", column.name, warning)
     typer.echo(str(output))
     log.info("read its comments, then run: dagfm fit %s", output)
