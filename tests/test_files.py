@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dagfm.errors import InputError
@@ -20,6 +21,7 @@ from dagfm.files import (
     replacing,
     seal,
     write_bytes,
+    write_column,
     write_json,
 )
 
@@ -52,6 +54,20 @@ def test_the_old_file_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: p
     assert failed.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_column_is_written_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    values = np.arange(10)
+    write_column(path, np.float32, 10, (values[start : start + 4] for start in range(0, 10, 4)))
+    found = np.load(path, allow_pickle=False)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, values)
+    with pytest.raises(AssertionError, match="6 values, 10 were announced"):
+        write_column(path, np.float32, 10, [values[:6]])
+    assert np.array_equal(np.load(path), values)
+    write_column(path, np.int32, 0, [])
+    assert np.load(path).shape == (0,)
 
 
 def test_json_round_trip_and_refusals(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dagfm.errors import suggestion
 FieldType = Literal["token", "token_seq", "float", "float_seq"]
 Form = Literal["ids", "items", "numbers"]
 Side = Literal["context", "candidate"]
-Pooling = Literal["sum", "mean"]
+Pooling = Literal["sum", "mean", "max"]
 Encode = Literal["scale", "quantile", "log_squared", "hour", "weekday", "is_weekend", "target"]
 
 UNKNOWN = 0
@@ -38,6 +38,34 @@ _ENCODES: dict[str, tuple[str, ...]] = {
 _LEARNED = ("min_count", "max_size")
 
 
+class Pretrained(BaseModel):
+    """Vectors that somebody else has made for a field's values, where the field's embedding starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Parquet with a column of ids and either one column of lists or one of numbers for each dimension; or ``.npy``, a
+    vector a row, with ``ids``."""
+    ids: str | None = None
+    """Of Parquet the name of the id column, ``id`` if not said. Of ``.npy`` the file of the ids in the vectors' order:
+    text with one a line, ``.npy``, or Parquet with one column."""
+    trainable: bool = True
+    """false keeps the vectors as they are, in teacher and student."""
+
+    @model_validator(mode="after")
+    def _known_formats(self) -> Self:
+        if not self.path.endswith((".parquet", ".npy")):
+            raise ValueError(f"'path' is '{self.path}', expected a file that ends in .parquet or .npy")
+        if self.is_array and self.ids is None:
+            raise ValueError("'path' ends in .npy, so 'ids' must name the file of the vectors' ids")
+        return self
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the vectors are an array, and the ids a file of their own."""
+        return self.path.endswith(".npy")
+
+
 class Field(BaseModel):
     """One column of the click log as the model sees it; a node of the graph."""
 
@@ -58,7 +86,7 @@ class Field(BaseModel):
     keep: Literal["first", "last"] = "first"
     """token_seq: which end of a longer sequence is kept."""
     pooling: Pooling = "sum"
-    """token_seq: how the embeddings of the values become one vector."""
+    """token_seq: how the embeddings of the values become one vector; max is the largest of each number."""
     min_count: int = 1
     """Fields with a vocabulary: values rarer than this in the training rows share the *unknown* row; 1 or more."""
     max_size: int | None = None
@@ -84,6 +112,8 @@ class Field(BaseModel):
     seconds, milli-, micro- or nanoseconds since 1970."""
     size: int | None = None
     """float_seq, which needs it: how many numbers a cell holds, 1 or more."""
+    pretrained: Pretrained | None = None
+    """token, token_seq with a vocabulary of their own: vectors to start the embedding from."""
 
     @field_validator("cross", mode="before")
     @classmethod
@@ -133,6 +163,11 @@ class Field(BaseModel):
             ("hash", self.is_categorical and not timed and self.encode != "target", "token, token_seq"),
             ("bins", self.encode in ("quantile", "target"), "encode quantile and target"),
             ("smoothing", self.encode == "target", "encode target"),
+            (
+                "pretrained",
+                self.is_categorical and self.has_vocabulary and self.encode is None,
+                "token and token_seq with a vocabulary of their own",
+            ),
             ("time_format", timed, "encode hour, weekday and is_weekend"),
         )
 

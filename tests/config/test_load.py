@@ -135,7 +135,7 @@ def test_paths_of_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch:
     assert config.data.train == (str(folder / "clicks.csv"),)
     assert config.data.valid == ("/abs/v.csv",)
     assert config.data.test == (str(folder / "t/*.csv"),)
-    assert config.data.tables == {"user": str(tmp_path / "other.csv")}
+    assert {key: table.path for key, table in config.data.tables.items()} == {"user": str(tmp_path / "other.csv")}
     assert config.warm_up is not None
     assert Path(config.warm_up).resolve() == tmp_path / "run"
 
@@ -270,7 +270,7 @@ def test_a_configuration_is_made_in_python_too() -> None:
     [
         (
             {"data": "clicks.csv"},
-            "data: expected one or more of the keys format, label, split, tables, test, train, valid",
+            "data: expected one or more of the keys columns, encoding, format",
         ),
         ({"embedding": 16}, "embedding: expected one or more of the keys size, found 16"),
         ({"fields": {"user": "token"}}, "fields: expected a list, found {'user': 'token'}"),

@@ -55,7 +55,9 @@ def test_an_absent_label_is_refused() -> None:
         labels(pl.DataFrame({"clik": [0, 1]}), LabelConfig(column="click"), "clicks.csv")
 
 
-def aggregated(clicks: list[object], impressions: list[object], **more: list[object]) -> tuple[list[float], list[float]]:
+def aggregated(
+    clicks: list[object], impressions: list[object], **more: list[object]
+) -> tuple[list[float], list[float]]:
     frame = pl.DataFrame({"c": clicks, "n": impressions, **more})
     rule = LabelConfig(clicks="c", impressions="n")
     found = labels(frame, rule, "clicks.csv", next(iter(more), None))

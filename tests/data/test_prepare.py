@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 from clicks import Silent, Told
-from oracle import fitted, row_counts
+from oracle import row_counts
 
 from dagfm.config import Config, load_config
 from dagfm.data.dataset import Prepared
-from dagfm.data.prepare import prepare, prepared_fingerprint
+from dagfm.data.inputs import prepared_fingerprint
+from dagfm.data.prepare import prepare
 from dagfm.data.recombine import recombined
 from dagfm.errors import InputError
 
@@ -42,10 +43,6 @@ def table(n: int = N) -> pl.DataFrame:
 def config(train: Path | str, **data: Any) -> Config:
     label = {"column": "rating", "positive_from": 4, "drop": [3]}
     return load_config({"data": {"train": str(train), "label": label, **data}, "fields": FIELDS})
-
-
-def prepared_key(made: Config, folder: Path) -> str:
-    return prepared_fingerprint(made, open_inputs(made, folder / ".dagfm", Silent()))
 
 
 def snapshot(directory: Path) -> dict[str, tuple[bytes, int]]:

@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dagfm.encoding.rows import Ragged, Rows
 from dagfm.nn.batch import Layout
 from dagfm.nn.embedding import Embedding
-from dagfm.schema import Field, Schema
+from dagfm.schema import MISSING, Field, Schema
 
 MIXED = Schema.of(
     (
@@ -71,6 +73,74 @@ def test_every_type_of_field_is_looked_up_as_by_hand(count: int) -> None:
     table = embedding.weight.detach().numpy()
     expected = np.array([by_hand(table, rows, row) for row in range(count)]).reshape(count, 6, 3)
     np.testing.assert_allclose(embedding(layout.batch(rows)).detach().numpy(), expected, atol=1e-7)
+
+
+def pooled_schema(poolings: list[str | None]) -> Schema:
+    """A token field for None, a token_seq field for each pooling."""
+    return Schema.of(
+        tuple(
+            Field(name=str(node)) if pooling is None else Field(name=str(node), type="token_seq", pooling=pooling)  # type: ignore[arg-type]
+            for node, pooling in enumerate(poolings)
+        )
+    )
+
+
+@given(
+    st.lists(st.sampled_from(["max", "max", "sum", "mean", None]), min_size=1, max_size=4),
+    st.integers(0, 5),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_maximum_is_that_of_each_number_and_its_gradient_goes_to_the_first_that_has_it(
+    poolings: list[str | None], count: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    layout = Layout(pooled_schema(poolings), np.arange(len(poolings) + 1) * 6)
+    sequences = []
+    for pooling in poolings:
+        if pooling is not None:
+            lengths = random.integers(1, 5, count)
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            sequences.append(Ragged(offsets, random.integers(0, 6, offsets[-1]).astype(np.int32)))
+    tokens = random.integers(0, 6, (count, poolings.count(None))).astype(np.int32)
+    rows = Rows(tokens, np.zeros((count, 0), np.float32), tuple(sequences))
+    # Few different numbers, so that many are equal.
+    table = torch.tensor(random.integers(-2, 3, (len(poolings) * 6, 3)), dtype=torch.float64, requires_grad=True)
+    embedding = Embedding(layout, 3)
+    found = torch.func.functional_call(embedding, {"weight": table}, (layout.batch(rows),))
+    slopes = torch.tensor(random.normal(size=(count, len(poolings), 3)))
+    gradient = np.zeros(table.shape)
+    for row in range(count):
+        ids, ragged = iter(tokens[row]), iter(sequences)
+        for node, pooling in enumerate(poolings):
+            if pooling is None:
+                items = np.array([next(ids)]) + 6 * node
+            else:
+                sequence = next(ragged)
+                items = sequence.values[sequence.offsets[row] : sequence.offsets[row + 1]] + 6 * node
+            vectors = table.detach().numpy()[items]
+            slope = slopes[row, node].numpy()
+            if pooling == "max":
+                expected = vectors.max(0)
+                for number, first in enumerate(vectors.argmax(0)):
+                    gradient[items[first], number] += slope[number]
+            else:
+                share = 1 / len(items) if pooling == "mean" else 1.0
+                expected = vectors.sum(0) * share
+                np.add.at(gradient, items, slope * share)
+            np.testing.assert_allclose(found[row, node].detach().numpy(), expected, atol=1e-6)
+    (found * slopes).sum().backward()
+    np.testing.assert_allclose(table.grad.numpy(), gradient, atol=1e-6)  # type: ignore[union-attr]
+
+
+def test_an_empty_sequence_is_its_missing_row_under_a_maximum_too() -> None:
+    layout = Layout(pooled_schema(["max"]), np.array([0, 6]))
+    embedding = Embedding(layout, 2)
+    torch.nn.init.normal_(embedding.weight)
+    sequence = Ragged(np.array([0, 1, 3]), np.array([MISSING, 2, 3], np.int32))
+    rows = Rows(np.zeros((2, 0), np.int32), np.zeros((2, 0), np.float32), (sequence,))
+    found = embedding(layout.batch(rows))
+    torch.testing.assert_close(found[0, 0], embedding.weight[MISSING])
+    torch.testing.assert_close(found[1, 0], torch.maximum(embedding.weight[2], embedding.weight[3]))
 
 
 def test_tokens_alone_take_the_short_way_to_the_same_vectors() -> None:

@@ -61,6 +61,16 @@ def test_one_seed_gives_one_set_of_weights(settings, reference):
 
 
 @pytest.mark.parametrize("settings", CONFIGS, ids=str)
+@pytest.mark.parametrize(("fields", "size"), [(1, 1), (5, 3)])
+def test_raising_the_logits_adds_a_constant_to_all_of_them(settings, fields, size):
+    network = build(config_of(**settings), schema_of(fields), size).double()
+    x = torch.randn(7, fields, size + network.extra_columns, dtype=torch.float64)
+    before = network(x)
+    network.raise_logits(-2.5)
+    torch.testing.assert_close(network(x), before - 2.5, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("settings", CONFIGS, ids=str)
 def test_the_state_holds_parameters_only(settings):
     network = build(config_of(**settings), schema_of(4), 3)
     assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}

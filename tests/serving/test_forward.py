@@ -67,7 +67,7 @@ def test_no_rows_score_to_nothing() -> None:
     assert network.logits(np.zeros((0, 3, 4), np.float32)).shape == (0,)
 
 
-@pytest.mark.parametrize("pooling", ["sum", "mean"])
+@pytest.mark.parametrize("pooling", ["sum", "mean", "max"])
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 3, 4, 0, 2, 1]])
 def test_look_up_and_pooling_are_the_trained_embeddings(pooling: str, order: list[int]) -> None:
     fields = [Field(**{**FIELDS[index], "side": None}) for index in order]

@@ -29,23 +29,29 @@ def evaluate(
     from dagfm import metrics
     from dagfm.cli.rows import located, parse_tables, read_rows, score
     from dagfm.config.models import LabelConfig
-    from dagfm.data.label import labels
+    from dagfm.data.label import check_classes, labels
     from dagfm.serving.scorer import load
 
     scorer = load(bundle)
     label = LabelConfig.model_validate(scorer.card["label"])
-    frame = read_rows(scorer, rows, format, parse_tables(table), [label.column])
+    weight = scorer.card.get("weight")
+    frame = read_rows(scorer, rows, format, parse_tables(table), [*label.columns, *([weight] if weight else [])])
     with located(rows, format):
-        kept, clicks = labels(frame, label, rows)
+        found = labels(frame, label, rows, weight)
         # Of all rows, dropped ones too, so that a refused cell is told with its row in the file.
-        logits = score(scorer, frame, rows)[kept]
+        logits = score(scorer, frame, rows)[found.kept]
+    clicks = found.clicks[found.kept]
+    weights = None if found.weights is None else found.weights[found.kept]
+    counted = clicks if weights is None else clicks[weights > 0]
+    lowest, highest = (float(counted.min()), float(counted.max())) if counted.size else (np.inf, -np.inf)
+    check_classes(lowest, highest, len(counted), rows)
     probabilities = metrics.sigmoid(logits)
     figures = {
         "rows": len(clicks),
-        "click_rate": float(np.mean(clicks)),
-        "auc": metrics.auc(clicks, logits),
-        "logloss": metrics.logloss(clicks, logits),
-        "calibration": metrics.calibration(clicks, probabilities),
+        "click_rate": metrics.mean(clicks, weights),
+        "auc": metrics.auc(clicks, logits, weights),
+        "logloss": metrics.logloss(clicks, logits, weights),
+        "calibration": metrics.calibration(clicks, probabilities, weights),
     }
     if as_json:
         typer.echo(json.dumps(figures, indent=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -91,20 +91,38 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
             return str(folder / Path(value).expanduser())
         if isinstance(value, list | tuple):
             return [anchor(item) for item in value]
-        if isinstance(value, Mapping):
-            return {key: anchor(item) for key, item in value.items()}
         return value
+
+    def anchor_table(table: Any) -> Any:
+        if isinstance(table, Mapping) and "path" in table:
+            return {**table, "path": anchor(table["path"])}
+        return anchor(table)
 
     result = dict(written)
     if isinstance(result.get("warm_up"), str):
         result["warm_up"] = anchor(result["warm_up"])
     if isinstance(result.get("data"), Mapping):
         data = dict(result["data"])
-        for key in ("train", "valid", "test", "tables"):
+        for key in ("train", "valid", "test"):
             if key in data:
                 data[key] = anchor(data[key])
+        if isinstance(data.get("tables"), Mapping):
+            data["tables"] = {key: anchor_table(table) for key, table in data["tables"].items()}
         result["data"] = data
+    if isinstance(result.get("fields"), list | tuple):
+        result["fields"] = [_anchored_field(field, anchor) for field in result["fields"]]
     return result
+
+
+def _anchored_field(field: Any, anchor: Callable[[Any], Any]) -> Any:
+    """A field with the paths of its pretrained vectors made absolute; ids of Parquet are a column's name."""
+    if not isinstance(field, Mapping) or not isinstance(field.get("pretrained"), Mapping):
+        return field
+    pretrained = dict(field["pretrained"])
+    for key in ("path", "ids") if str(pretrained.get("path")).endswith(".npy") else ("path",):
+        if key in pretrained:
+            pretrained[key] = anchor(pretrained[key])
+    return {**field, "pretrained": pretrained}
 
 
 def _explained(error: ValidationError, origin: str) -> str:

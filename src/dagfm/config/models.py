@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -117,7 +119,93 @@ class SplitConfig(_Section):
         return self
 
 
-class DataConfig(_Section):
+FormatName = Literal["parquet", "csv", "tsv", "recbole", "libsvm", "libffm"]
+
+
+class FileOptions(_Section):
+    """How files are read, where their suffixes do not say it or they are text of another kind than usual."""
+
+    format: FormatName | None = None
+    """Format of the files, where their suffixes do not say it; a separator or columns alone mean csv."""
+    separator: str | None = Field(default=None, min_length=1)
+    """Between the cells of csv and tsv, one or several characters such as ``::``; else a comma or a tab."""
+    columns: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the columns of csv and tsv files without a header line."""
+    encoding: str = "utf-8"
+    """Encoding of text files, by any name that Python knows: latin-1, utf-16, cp1252."""
+    quote: str | None = '"'
+    """Character around csv and tsv cells that hold separators or line breaks, written twice inside; null: none."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            text = codecs.lookup(encoding)._is_text_encoding
+        except LookupError:
+            text = False
+        if not text:
+            raise ValueError(f"'{encoding}' is not an encoding; valid are Python's, such as utf-8, latin-1, utf-16")
+        return encoding
+
+    @field_validator("separator", "quote")
+    @classmethod
+    def _within_a_line(cls, characters: str | None, info: ValidationInfo) -> str | None:
+        if characters is not None and set("\r\n\0") & set(characters):
+            raise ValueError(f"{characters!r} holds a line break or a null; it stands within a line")
+        if (
+            info.field_name == "quote"
+            and characters is not None
+            and not (len(characters) == 1 and characters.isascii())
+        ):
+            raise ValueError(f"{characters!r} is not one ASCII character; null means that cells are not quoted")
+        return characters
+
+    @field_validator("columns")
+    @classmethod
+    def _different_columns(cls, columns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        repeated = [name for index, name in enumerate(columns or ()) if name in (columns or ())[:index]]
+        if repeated:
+            raise ValueError(f"'{repeated[0]}' occurs twice")
+        return columns
+
+    @property
+    def files(self) -> FileOptions:
+        """These options alone, without what a section that has them says besides."""
+        return FileOptions(**{name: getattr(self, name) for name in FileOptions.model_fields})
+
+
+class TableConfig(FileOptions):
+    """A side table: its file, and how it is read where that is not as the click log."""
+
+    path: str
+    """Path or glob."""
+
+
+class NegativesConfig(_Section):
+    """Fewer non-clicks to train on; the served probabilities are those of the whole log (He et al., ADKDD 2014)."""
+
+    keep: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Keep each non-click of the training rows with this probability; validation and test rows all stay."""
+    already_kept: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """The log itself, validation and test rows too, was sampled so before we see it."""
+    seed: NonNegativeInt = 2022
+    """Seeds the choice of ``keep``; ``--seeds`` never changes it."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.keep is None) == (self.already_kept is None):
+            raise ValueError("give either 'keep' (we sample) or 'already_kept' (the log is a sample)")
+        return self
+
+    @property
+    def share(self) -> float:
+        """The share of the non-clicks that training sees."""
+        share = self.keep if self.keep is not None else self.already_kept
+        assert share is not None, "the model refuses neither"
+        return share
+
+
+class DataConfig(FileOptions):
     """Where the rows are and what is to be predicted."""
 
     train: tuple[str, ...] = Field(min_length=1)
@@ -126,19 +214,27 @@ class DataConfig(_Section):
     """Validation rows, as ``train``; together with ``test`` they replace the split."""
     test: tuple[str, ...] | None = None
     """Test rows, as ``train``; never used to choose anything. Without ``valid``, that is cut from ``train``."""
-    format: Literal["parquet", "csv", "tsv", "recbole"] | None = None
-    """Format of the files, where their suffixes do not say it."""
-    tables: dict[str, str] = {}
-    """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``."""
+    tables: dict[str, TableConfig] = {}
+    """Side tables by the key column that joins them to every row: ``{user_id: users.csv}``; a file, or a mapping with
+    ``path`` and the keys that say how it is read."""
     label: LabelConfig
     weight: str | None = None
     """Column of the rows' weights in loss and figures, numbers of 0 or more."""
+    negatives: NegativesConfig | None = None
+    """Down-sampling of non-clicks, and the correction of what a model trained on the sample says."""
     split: SplitConfig = SplitConfig()
 
     @field_validator("train", "valid", "test", mode="before")
     @classmethod
     def _one_path_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str | Path) else value
+
+    @field_validator("tables", mode="before")
+    @classmethod
+    def _a_path_is_a_table(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: {"path": str(table)} if isinstance(table, str | Path) else table for key, table in value.items()}
 
     @field_validator("label", mode="before")
     @classmethod
@@ -328,8 +424,8 @@ class Config(_Section):
 
     @property
     def schema_(self) -> Schema:
-        """The fields as an ordered schema."""
-        return Schema.of(self.fields)
+        """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
+        return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
         """The teachers or students with the names they have in folders and tables."""

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from dagfm import metrics
 from dagfm.data.dataset import Dataset
+from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import recombined
+from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32, Int32, Rows
+from dagfm.encoding.rows import Float32, Indices, Rows
 
 
 @dataclass(frozen=True)
 class Pool:
     """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
 
-    context: Int32
+    context: Indices
     """(m,) training rows that give the context fields."""
-    candidate: Int32
+    candidate: Indices
     """(m,) training rows that give the candidate fields."""
     logits: Float32
     """(m,) teacher logits."""
+
+    def announce(self, rows: Rows, begin: int) -> int:
+        """Start reading the rows of one run of slots, from ``begin`` on (slots cycle); returns where the run ends."""
+        end = (begin // WINDOW + 1) * WINDOW
+        slots = slice(begin % len(self.logits), begin % len(self.logits) + end - begin)
+        prefetch(rows, np.concatenate([self.context[slots], self.candidate[slots]]))
+        return min(end, begin + len(self.context[slots]))
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Examples:
     """(B,), of the first B rows."""
     teacher: Float32 | None
     """Teacher logits of all rows, where there is a teacher."""
+    weights: Float32 | None = None
+    """(B,) of the first B rows, 1 on average over the training rows; None where all are 1, as recombined rows are."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +75,27 @@ class Batches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.dataset))
-        for batch in range(start, self.per_epoch):
+        shuffle = Shuffle(len(self.dataset), self.seed)
+
+        def opening(window: Indices) -> None:
+            prefetch(self.dataset.rows, window)
+
+        announced = 0
+        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
             first = batch * self.batch_size
-            chosen = order[first : first + self.batch_size]
+            if self.pool is not None and shuffle.windows > 1:
+                begin, count = self._recombined_span(number, first, len(chosen))
+                while announced < begin + count:
+                    announced = self.pool.announce(self.dataset.rows, max(announced, begin))
             yield self._examples(chosen, number, first)
 
-    def _examples(self, chosen: np.ndarray, number: int, first: int) -> Examples:
+    def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])
+        weights = self._weights(chosen)
         teacher = None if self.teacher is None else self.teacher[chosen]
         begin, count = self._recombined_span(number, first, len(chosen))
         if self.pool is None or count == 0:
-            return Examples(self.dataset.rows.take(chosen), labels, teacher)
+            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
         rows = recombined(
             self.dataset.rows,
@@ -82,7 +104,18 @@ class Batches:
             np.concatenate([chosen, self.pool.candidate[slots]]),
         )
         assert teacher is not None, "a pool comes with the teacher's logits"
-        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]))
+        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights)
+
+    def _weights(self, chosen: Indices) -> Float32 | None:
+        if self.dataset.weights is None:
+            return None
+        weights: Float32 = self.dataset.weights[chosen] * self._scale_of_weights
+        return weights
+
+    @cached_property
+    def _scale_of_weights(self) -> np.float32:
+        """What makes the training rows' weights 1 on average."""
+        return np.float32(1.0 if self.dataset.weights is None else 1.0 / metrics.mean(self.dataset.weights))
 
     def _recombined_span(self, number: int, first: int, count: int) -> tuple[int, int]:
         """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""

@@ -70,7 +70,6 @@ class Prepared:
         content = fingerprint(manifest["files"])
         return cls(directory, manifest["fingerprint"], content, encoder, train, valid, test, counts, manifest["facts"])
 
-
     def click_rates(self) -> dict[str, float]:
         """The (weighted) share of clicks in each part."""
         rates = {}

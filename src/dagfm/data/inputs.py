@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from dagfm.config.models import Config
 from dagfm.data.dataset import FORMAT
-from dagfm.data.log import AbsentColumnError, Log, check_alike, open_log
+from dagfm.data.log import AbsentColumnError, Log, identities, open_log
 from dagfm.data.split import TEST, TRAIN, VALID
 from dagfm.errors import InputError
 from dagfm.files import fingerprint
 from dagfm.progress import Progress
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,13 +29,6 @@ class Inputs:
                 found[key] = found.get(key, 0) + rows
         return found
 
-    def tell_unmatched(self) -> None:
-        """Warn of keys that side tables lack."""
-        total = sum(len(one) for one, _ in self.logs)
-        for key, rows in self.unmatched().items():
-            if rows:
-                log.warning("%d of %d rows have a '%s' that is not in its table", rows, total, key)
-
 
 def open_inputs(config: Config, store: Path, progress: Progress) -> Inputs:
     """Open all files of ``config``; text is converted to Parquet below ``store`` unless that is done.
@@ -46,29 +36,27 @@ def open_inputs(config: Config, store: Path, progress: Progress) -> Inputs:
     Raises InputError for a file that is missing or cannot be read, and naming the key for a column that no file has.
     """
     data = config.data
-    train = open_log(data.train, data.options, data.tables, store, progress)
+    train = open_log(data.train, data, data.tables, store, progress.line)
     free = data.test is None or data.valid is None
     logs: list[tuple[Log, int | None]] = [(train, None if free else TRAIN)]
     given: tuple[tuple[tuple[str, ...] | None, int], ...] = ((data.valid, VALID), (data.test, TEST))
     for paths, part in given:
         if paths is not None:
-            other = open_log(paths, data.options, data.tables, store, progress)
-            logs.append((other, part))
+            logs.append((open_log(paths, data, data.tables, store, progress.line), part))
     for one, place in logs:
         _check_columns(config, one, place)
-    for other, _ in logs[1:]:
-        check_alike(train, other, [column for column, _ in _needed(config, TEST)])
     return Inputs(logs)
 
 
-def prepared_fingerprint(config: Config, inputs: Inputs) -> str:
+def prepared_fingerprint(config: Config) -> str:
     """What the prepared data depends on, hashed: the files, the ``data`` section, the fields, the layout's version."""
+    data = config.data
     return fingerprint(
         {
             "format": FORMAT,
             "data": config.data.model_dump(mode="json"),
             "schema": config.schema_.model_dump(mode="json"),
-            "files": [one.identity for one, _ in inputs.logs],
+            "files": identities([*data.train, *(data.valid or ()), *(data.test or ())], data.tables),
         }
     )
 

@@ -24,6 +24,7 @@ from dagfm.data.staging.merge import RowMap, count_rows, hash_rows, merge
 from dagfm.data.staging.plan import Plan, make_plan
 from dagfm.data.staging.targets import learn_target, make_folds, write_target
 from dagfm.data.store import claim
+from dagfm.data.threads import in_threads, threads
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.encoder import Encoder, table_counts
 from dagfm.encoding.encoder_file import write_encoder
@@ -31,7 +32,7 @@ from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError
 from dagfm.files import seal, write_array
 from dagfm.progress import Progress
-from dagfm.schema import MISSING, UNKNOWN, Schema
+from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
 MEMORY = 1_500_000_000
 """Bytes that preparation may hold, about, where the caller says nothing; embedding tables are not of its making."""
@@ -49,14 +50,14 @@ def prepare(config: Config, home: Path, progress: Progress, memory: int = MEMORY
     the second waits. Raises InputError for everything wrong with the files, naming the place, for what cannot fit on
     the disk, and for prepared data that is damaged.
     """
-    inputs = open_inputs(config, home / ".dagfm", progress)
-    key = prepared_fingerprint(config, inputs)
+    key = prepared_fingerprint(config)
     store = home / ".dagfm" / "prepared"
     final = store / key
     with claim(store, key, progress):
         if final.exists():
             progress.line(f"prepared data {key} is there")
             return Prepared.open(final)
+        inputs = open_inputs(config, home / ".dagfm", progress)
         unfinished = store / f".{key}.tmp"
         coming = forecast(config, inputs, memory)
         progress.line(coming.told())
@@ -96,7 +97,6 @@ class _Preparation:
         plan = make_plan(self.config.data, self.inputs.logs, folder, rows, self.progress.advance)
         self.progress.start("reading fields", total)
         staged = stage(plan, schema, folder, rows, self.progress.advance)
-        self.inputs.tell_unmatched()
         self.progress.start("learning", len(schema.columns))
         encoder, maps, counts, facts = self._learn(staged)
         self.progress.start("encoding", total)
@@ -113,17 +113,19 @@ class _Preparation:
 
     def _learn(self, staged: Staged) -> tuple[Encoder, dict[str, RowMap], dict[str, Int64], dict[str, Any]]:
         """What fields learn from their own column, the row maps of those with texts, and how often each row occurs."""
-        schema, codings, budget = staged.schema, staged.codings, self.memory // 3
+        schema, codings = staged.schema, staged.codings
+        budget = self.memory // 3 // threads()
         vocabularies, scales, bins = {}, {}, {}
         maps: dict[str, RowMap] = {}
         counts: dict[str, Int64] = {}
         collisions = {}
-        for field in schema:
+
+        def learn(field: Field) -> None:
             if field.has_vocabulary:
                 sharing = [one for one in schema if field.name in (one.name, one.vocabulary)]
                 owned = list(dict.fromkeys(codings[one.name] for one in sharing))
                 vocabularies[field.name], of_coding = merge(staged, field, owned, budget)
-                maps |= {one.name: of_coding[codings[one.name].index] for one in sharing}
+                maps.update({one.name: of_coding[codings[one.name].index] for one in sharing})
             elif field.hash is not None and field.cross is None:
                 maps[field.name], found = hash_rows(staged, field, codings[field.name], budget)
                 collisions[field.name] = found.__dict__
@@ -134,11 +136,13 @@ class _Preparation:
                 else:
                     scales[field.name] = learned
             self.progress.advance(1)
+
+        in_threads(learn, schema)
         encoder = Encoder(schema, vocabularies, scales, bins, {}, {})
         for name, rows in maps.items():
             size = encoder.source_rows(schema.named(name))
             counts[name] = count_rows(staged, codings[name], rows, size)
-        return encoder, maps, counts, {"collisions": collisions}
+        return encoder, maps, counts, {"collisions": dict(sorted(collisions.items()))}
 
     def _labels(self, plan: Plan) -> list[str]:
         names = []

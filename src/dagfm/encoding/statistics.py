@@ -86,7 +86,8 @@ class Statistics:
             raise InputError(f"{path}: not a target statistic ({error}); the file is damaged") from None
         if table.schema != {"clicks": pl.Float64, "rows": pl.Float64}:
             raise InputError(f"{path}: not a target statistic: expected the columns clicks and rows")
-        clicks, rows = (table[name].to_numpy().astype(np.float64) for name in ("clicks", "rows"))
+        clicks: Float64 = table["clicks"].to_numpy().astype(np.float64)
+        rows: Float64 = table["rows"].to_numpy().astype(np.float64)
         return clicks, rows
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import numpy as np
 import polars as pl
 
@@ -80,23 +83,30 @@ def _counted(values: Float64) -> pl.Series:
 
 
 def _parsed(text: pl.Series, time_format: str) -> pl.Series:
-    try:
-        return text.str.strptime(pl.Datetime("us"), time_format, strict=False)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"time_format '{time_format}': {str(error).splitlines()[0]}") from None
+    """By ``datetime.strptime``: polars has formats of its own, and none of an hour without a minute."""
+    return _each(text, lambda cell: datetime.strptime(cell, time_format))
 
 
 def _iso(text: pl.Series) -> pl.Series:
-    """ISO 8601, with or without a time of day; a zone is moved to UTC."""
+    """ISO 8601, with or without a time of day; a zone is moved to UTC. What polars does not read, Python may."""
     plain = text.str.strip_chars().str.replace("T", " ", literal=True)
-    zoned = plain.str.contains(r"(Z|[+-]\d\d:?\d\d)$") & (plain.str.len_chars() > 10)
-    formats = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %H")
-    found = pl.Series([None] * len(text), dtype=pl.Datetime("us"))
-    for one in formats:
-        found = found.fill_null(plain.str.strptime(pl.Datetime("us"), one, strict=False))
-    found = found.fill_null(plain.str.strptime(pl.Date, "%Y-%m-%d", strict=False).cast(pl.Datetime("us")))
-    if zoned.any():
-        ended = plain.str.replace(r"Z$", "+00:00")
-        moved = ended.str.strptime(pl.Datetime("us", "UTC"), "%Y-%m-%d %H:%M:%S%.f%:z", strict=False)
-        found = moved.dt.replace_time_zone(None).zip_with(zoned, found)
+    found = plain.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=False)
+    left = found.is_null() & text.is_not_null()
+    if left.any():
+        found = _each(text.set(~left, None), lambda cell: datetime.fromisoformat(cell.strip())).fill_null(found)
     return found
+
+
+def _each(text: pl.Series, read: Callable[[str], datetime]) -> pl.Series:
+    """``read`` of every distinct text; null where it cannot."""
+    distinct = text.drop_nulls().unique()
+    instant: list[datetime | None] = []
+    for cell in distinct.to_list():
+        try:
+            moment = read(cell)
+        except ValueError:
+            instant.append(None)
+            continue
+        instant.append(moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment)
+    table = pl.DataFrame({"text": distinct, "at": pl.Series(instant, dtype=pl.Datetime("us"))})
+    return text.alias("text").to_frame().join(table, on="text", how="left", maintain_order="left")["at"]

@@ -14,6 +14,22 @@ from dagfm.schema import FIRST, MISSING, Schema
 
 
 @dataclass(frozen=True)
+class Maxima:
+    """The bags of the fields that are pooled by their maximum: M bags with V values."""
+
+    ids: Tensor
+    """(V,) int64, rows of the embedding table."""
+    offsets: Tensor
+    """(M + 1,) int64, where each bag starts in ``ids``."""
+    bags: Tensor
+    """(M,) int64, which of all B * F bags each one is."""
+
+    def to(self, device: torch.device) -> Maxima:
+        """The same bags on another device."""
+        return Maxima(self.ids.to(device), self.offsets.to(device), self.bags.to(device))
+
+
+@dataclass(frozen=True)
 class Batch:
     """B rows of F fields with V values in all; a plain token is a bag of one."""
 
@@ -25,6 +41,8 @@ class Batch:
     """(V,) int64, the bag each value belongs to; None where every bag holds exactly one value."""
     weights: Tensor | None
     """(V,) float32, what each value's vector is multiplied by; None where all are one."""
+    maxima: Maxima | None = None
+    """The bags that are no sums; they are empty above."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -32,7 +50,8 @@ class Batch:
         def move(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
-        return Batch(self.ids.to(device), self.offsets.to(device), move(self.owners), move(self.weights))
+        maxima = None if self.maxima is None else self.maxima.to(device)
+        return Batch(self.ids.to(device), self.offsets.to(device), move(self.owners), move(self.weights), maxima)
 
 
 class Layout:
@@ -45,6 +64,7 @@ class Layout:
         forms = [field.form for field in schema]
         self._tokens = np.flatnonzero([form == "ids" for form in forms])
         self._sequences = [node for node, form in enumerate(forms) if form == "items"]
+        self._maxima = [schema.fields[node].pooling == "max" for node in self._sequences]
         self._means = [schema.fields[node].pooling == "mean" for node in self._sequences]
         self._floats = [(node, field.width) for node, field in enumerate(schema) if field.form == "numbers"]
         self._single = len(self._tokens) == self.fields
@@ -66,8 +86,8 @@ class Layout:
             bags = torch.arange(count * self.fields + 1)
             return Batch(torch.from_numpy(tokens.reshape(-1)), bags, None, None)
         lengths = np.ones((count, self.fields), np.int64)
-        for node, sequence in zip(self._sequences, rows.sequences, strict=True):
-            lengths[:, node] = np.diff(sequence.offsets)
+        for node, largest, sequence in zip(self._sequences, self._maxima, rows.sequences, strict=True):
+            lengths[:, node] = 0 if largest else np.diff(sequence.offsets)
         for node, width in self._floats:
             lengths[:, node] = width
         offsets = np.zeros(count * self.fields + 1, np.int64)
@@ -76,12 +96,30 @@ class Layout:
         ids = np.empty(offsets[-1], np.int64)
         weights = np.ones(offsets[-1], np.float32) if any(self._means) or self._floats else None
         ids[starts[:, self._tokens]] = tokens
-        for node, mean, sequence in zip(self._sequences, self._means, rows.sequences, strict=True):
-            self._place_sequence(node, mean, sequence, starts, ids, weights)
+        for node, mean, largest, sequence in zip(
+            self._sequences, self._means, self._maxima, rows.sequences, strict=True
+        ):
+            if not largest:
+                self._place_sequence(node, mean, sequence, starts, ids, weights)
         self._place_floats(rows.floats, starts, ids, weights)
         owners = np.repeat(np.arange(count * self.fields), lengths.reshape(-1))
         factors = None if weights is None else torch.from_numpy(weights)
-        return Batch(torch.from_numpy(ids), torch.from_numpy(offsets), torch.from_numpy(owners), factors)
+        maxima = self._bags_of_maxima(rows) if any(self._maxima) else None
+        return Batch(torch.from_numpy(ids), torch.from_numpy(offsets), torch.from_numpy(owners), factors, maxima)
+
+    def _bags_of_maxima(self, rows: Rows) -> Maxima:
+        """The sequences that are pooled by their maximum, one field after the other."""
+        chosen = [
+            (node, sequence)
+            for node, largest, sequence in zip(self._sequences, self._maxima, rows.sequences, strict=True)
+            if largest
+        ]
+        ids = np.concatenate([sequence.values + self.spans.starts[node] for node, sequence in chosen])
+        lengths = np.concatenate([np.diff(sequence.offsets) for _, sequence in chosen])
+        bags = np.concatenate([np.arange(len(rows)) * self.fields + node for node, _ in chosen])
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return Maxima(torch.from_numpy(ids), torch.from_numpy(offsets), torch.from_numpy(bags))
 
     def _place_sequence(
         self, node: int, mean: bool, sequence: Ragged, starts: Int64, ids: Int64, weights: np.ndarray | None

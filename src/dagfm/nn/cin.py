@@ -64,6 +64,16 @@ class CIN(nn.Module):
         rows = max(1, _CHUNK // largest) if x.device.type == "cpu" else max(1, len(x))
         return torch.cat([self._logits(chunk, polynomials) for chunk in torch.split(x, rows)])
 
+    @torch.no_grad()
+    def raise_logits(self, by: float) -> None:
+        """Add a constant to every logit.
+
+        The head has no bias. The last layer's bias stands in for it: added along v, where a small change does most, it
+        reaches the logit through v and the sum over D alone.
+        """
+        v = self._heads()[-1]
+        self._linear_layers()[-1].bias.add_(v * (by / (self.size * v.square().sum())))
+
     def _logits(self, x: Tensor, polynomials: _Polynomials) -> Tensor:
         base = x.permute(1, 2, 0).reshape(self.fields, self.size * len(x))  # a column is one (d, row)
         with_one = F.pad(base, (0, 0, 0, 1), value=1.0)

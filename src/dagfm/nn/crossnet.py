@@ -46,6 +46,11 @@ class CrossNet(nn.Module):
         logits: Tensor = self.head(x)
         return logits.squeeze(1)
 
+    @torch.no_grad()
+    def raise_logits(self, by: float) -> None:
+        """Add a constant to every logit."""
+        self.head.bias.add_(by)
+
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds a row: depth products with W, without the head."""

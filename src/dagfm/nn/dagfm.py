@@ -93,6 +93,11 @@ class DAGFM(nn.Module):
         # The matrix on the right: its gradient then has the batch last, too; torch.mv would give it transposed.
         return (self.head.weight @ torch.cat(sums)).squeeze(0) + self.head.bias
 
+    @torch.no_grad()
+    def raise_logits(self, by: float) -> None:
+        """Add a constant to every logit."""
+        self.head.bias.add_(by)
+
     def square(self, name: str) -> Tensor:
         """Message weights ``name`` as (depth, F, F, ...), indexed [layer, source, target], zero below the diagonal."""
         packed: Tensor = getattr(self, name)

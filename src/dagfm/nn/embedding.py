@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dagfm.encoding.rows import Int64
-from dagfm.nn.batch import Batch, Layout
+from dagfm.nn.batch import Batch, Layout, Maxima
 from dagfm.schema import Schema
 
 INITIAL_STD = 0.1
@@ -20,7 +20,7 @@ INITIAL_STD = 0.1
 class Embedding(nn.Module):
     """Table rows of all fields, (rows, D); field ``s`` has the rows of ``layout.spans``.
 
-    A token is one row, a token_seq the sum or mean of its values' rows, a float the field's vector times the
+    A token is one row, a token_seq the sum, mean or maximum of its values' rows, a float the field's vector times the
     standardised value.
     """
 
@@ -29,6 +29,7 @@ class Embedding(nn.Module):
         self.fields = layout.fields
         self.size = size
         self.weight = nn.Parameter(torch.empty(layout.table_rows, size))
+        self._held: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
@@ -56,6 +57,16 @@ class Embedding(nn.Module):
             std = math.sqrt(2.0 / (table_rows + self.size))
             self.weight[layout.spans.slice_of(node)].normal_(0.0, std, generator=generator)
 
+    def hold(self, rows: Tensor, values: Tensor) -> None:
+        """Remember that ``rows`` (m,) hold ``values`` (m, k) in their first k columns, whatever training does."""
+        self._held.append((rows, values))
+
+    @torch.no_grad()
+    def restore_held(self) -> None:
+        """Put back what is held: after a step, which also decays rows that have no gradient, and after a load."""
+        for rows, values in self._held:
+            self.weight[:, : values.shape[1]].index_copy_(0, rows, values)
+
     @torch.no_grad()
     def fill_untrained(self, layout: Layout, counts: Int64) -> None:
         """Set rows that never occur in training to the frequency-weighted mean of their field's rows.
@@ -71,6 +82,7 @@ class Embedding(nn.Module):
                 rows[share == 0] = 0.0
             elif bool(share.sum() > 0) and bool((share == 0).any()):
                 rows[share == 0] = (share / share.sum()) @ rows
+        self.restore_held()
 
 
 class _PooledLookup(torch.autograd.Function):
@@ -82,7 +94,7 @@ class _PooledLookup(torch.autograd.Function):
         ctx.table_shape = table.shape
         if batch.owners is None:
             return F.embedding(batch.ids, table)
-        return F.embedding_bag(
+        pooled = F.embedding_bag(
             batch.ids,
             table,
             batch.offsets,
@@ -90,6 +102,10 @@ class _PooledLookup(torch.autograd.Function):
             per_sample_weights=None if batch.weights is None else batch.weights.to(table.dtype),
             include_last_offset=True,
         )
+        if batch.maxima is not None:
+            largest, ctx.winners = _largest(table, batch.maxima)
+            pooled.index_copy_(0, batch.maxima.bags, largest)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, None]:
@@ -101,4 +117,15 @@ class _PooledLookup(torch.autograd.Function):
         if batch.weights is not None:
             of_values = of_values * batch.weights.to(gradient.dtype).unsqueeze(1)
         table = torch.zeros(ctx.table_shape, dtype=gradient.dtype, device=gradient.device)
-        return table.index_add_(0, batch.ids, of_values), None
+        table.index_add_(0, batch.ids, of_values)
+        if batch.maxima is not None:
+            table.scatter_add_(0, ctx.winners, gradient.index_select(0, batch.maxima.bags))
+        return table, None
+
+
+def _largest(table: Tensor, maxima: Maxima) -> tuple[Tensor, Tensor]:
+    """The largest of each number (M, D) over a bag's rows, and which row (M, D) has it: the first of equal ones."""
+    values, _, _, winners = torch.embedding_bag(
+        table, maxima.ids, maxima.offsets, mode=2, sparse=False, include_last_offset=True
+    )
+    return values, winners

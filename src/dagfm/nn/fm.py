@@ -34,6 +34,11 @@ class FM(nn.Module):
         pairs = (total[:, : self.size].square().sum(1) - vectors.square().sum((1, 2))) / 2
         return self.bias + total[:, self.size] + pairs
 
+    @torch.no_grad()
+    def raise_logits(self, by: float) -> None:
+        """Add a constant to every logit."""
+        self.bias.add_(by)
+
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds a row: the squares of every vector and of their sum."""

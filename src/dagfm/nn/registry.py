@@ -15,7 +15,7 @@ from dagfm.nn.fm import FM
 from dagfm.schema import Schema
 
 Network = DAGFM | CrossNet | CIN | FM
-"""Maps field embeddings (B, F, size + extra_columns) to logits (B,)."""
+"""Maps field embeddings (B, F, size + extra_columns) to logits (B,); ``raise_logits`` adds a constant."""
 
 BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
     "dagfm": lambda c, schema, size: DAGFM(len(schema), size, c.type, c.depth, resolve_connect(c.connect, schema)),

@@ -9,6 +9,7 @@ from dagfm.config import Config
 from dagfm.data.dataset import Prepared
 from dagfm.nn.dagfm import resolve_connect
 from dagfm.serving.bundle import Bundle
+from dagfm.training.sampling import Sampling
 from dagfm.training.workshop import Trained
 
 
@@ -23,6 +24,8 @@ def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
         "served": {key: entry[key] for key in ("name", "phase", "seed")},
         "metrics": entry["metrics"],
         "label": config.data.label.model_dump(mode="json"),
+        "weight": config.data.weight,
         "tables": sorted(config.data.tables),
     }
-    return Bundle(prepared.encoder, network, load(student.weights.read_bytes()), {"scale": 1.0, "shift": 0.0}, card)
+    calibration = {"scale": 1.0, "shift": Sampling.of(config.data.negatives).shift}
+    return Bundle(prepared.encoder, network, load(student.weights.read_bytes()), calibration, card)

@@ -17,6 +17,7 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare
+from dagfm.data.split import PARTS
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
 from dagfm.progress import LoggedProgress, Progress
@@ -27,6 +28,8 @@ from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
+from dagfm.training.pretrained import PretrainedVectors, told
+from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
@@ -83,9 +86,21 @@ def fit(
         home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
         prepared = prepare(config, home, watch)
         describe(directory, config, prepared)
+        pretrained = PretrainedVectors.read(config, prepared)
+        for line in told(pretrained):
+            watch.line(line)
         if config.distillation.recombined > 0 and not config.recombines:
             watch.line("no recombined rows: the fields name no two sides (context and candidate)")
-        story = _Story(config, prepared, directory, device, several=seeds > 1, progress=watch, baselines=baselines)
+        story = _Story(
+            config,
+            prepared,
+            pretrained,
+            directory,
+            device,
+            several=seeds > 1,
+            progress=watch,
+            baselines=baselines,
+        )
         with _threads(config.training.threads), _closing(watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
                 story.tell(seed)
@@ -99,6 +114,7 @@ class _Story:
         self,
         config: Config,
         prepared: Prepared,
+        pretrained: PretrainedVectors,
         directory: Path,
         device: torch.device,
         *,
@@ -107,13 +123,14 @@ class _Story:
         baselines: tuple[Baseline, ...],
     ) -> None:
         self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
+        self.pretrained = pretrained
         self.several, self.progress, self.baselines = several, progress, baselines
         self.entries: list[Entry] = []
         self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
 
     def tell(self, seed: int) -> None:
         """Everything there is to train with one seed."""
-        shop = Workshop(self.config, self.prepared, seed, self.device, self.progress)
+        shop = Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
         phase = self.config.phase
         teachers = self._teachers(shop)
         logits = self._logits(shop, teachers) if teachers else None
@@ -137,13 +154,26 @@ class _Story:
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
         results = assemble(
             self.directory,
-            rows={part: len(getattr(self.prepared, part)) for part in ("train", "valid", "test")},
+            rows={part: len(getattr(self.prepared, part)) for part in PARTS},
             models=self.entries,
             served_by_seed=[model.entry for models in self.servable.values() for model in models],
             served=chosen.entry if chosen else None,
+            weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
+            sampling=self._sampling(),
+            pretrained=self.pretrained.facts,
         )
         write_json(self.directory / "results.json", results)
         return results
+
+    def _sampling(self) -> dict[str, float] | None:
+        if self.config.data.negatives is None:
+            return None
+        sampling = Sampling.of(self.config.data.negatives)
+        return {
+            "negatives_kept": sampling.share,
+            "logit_shift": sampling.shift,
+            "negatives_of_valid_and_test_weigh": sampling.negatives_weigh,
+        }
 
     def _bundle(self, directory: Path, student: Trained) -> None:
         bundle = bundle_of(self.config, self.prepared, student)

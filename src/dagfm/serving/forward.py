@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
     """Look up and pool: encoded rows (B) -> field embeddings (B, F, D).
 
-    ``table`` (rows, D); ``spans`` says which rows are whose. The same sums as ``nn.Embedding``.
+    ``table`` (rows, D); ``spans`` says which rows are whose. The same sums and maxima as ``nn.Embedding``.
     """
     embedded = np.empty((len(rows), len(schema), table.shape[1]), np.float32)
     tokens, sequences, column = iter(range(rows.tokens.shape[1])), iter(rows.sequences), 0
@@ -31,7 +31,8 @@ def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
             sequence = next(sequences)
             if len(rows):
                 # A sequence is never empty (it holds the missing row then), which reduceat relies on.
-                embedded[:, node] = np.add.reduceat(table[start + sequence.values], sequence.offsets[:-1], axis=0)
+                pool = np.maximum if field.pooling == "max" else np.add
+                embedded[:, node] = pool.reduceat(table[start + sequence.values], sequence.offsets[:-1], axis=0)
             if field.pooling == "mean":
                 embedded[:, node] /= np.diff(sequence.offsets).astype(np.float32)[:, None]
         else:

@@ -151,12 +151,14 @@ class _Training:
         batch = self.model.layout.batch(examples.rows).to(self.device)
         labels = torch.from_numpy(examples.labels).to(self.device)
         teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(self.device)
+        weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta)
+        loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        self.model.embedding.restore_held()
         return loss.detach()
 
     def _judge(self) -> None:

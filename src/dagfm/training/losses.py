@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def blended_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, alpha: float, beta: float) -> Tensor:
+def blended_loss(
+    logits: Tensor,
+    labels: Tensor,
+    teacher: Tensor | None,
+    alpha: float,
+    beta: float,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Return ``alpha * BCE + beta * mean((teacher - logits)^2)``, a scalar (KD-DAGFM).
 
-    ``logits`` (B + R,): of B labelled rows, then R recombined ones; ``labels`` (B,); ``teacher`` (B + R,) logits.
-    BCE is the mean over the labelled rows, the squared distance the mean over all. Raises ValueError when ``beta`` is
-    positive and there is no teacher.
+    ``logits`` (B + R,): of B labelled rows, then R recombined ones; ``labels`` (B,); ``teacher`` (B + R,) logits;
+    ``weights`` (B,) what the term of each labelled row is multiplied by, 1 of a recombined one. BCE is the mean over
+    the labelled rows, the squared distance the mean over all. The sums are divided by the rows, not by the batch's
+    weights: with weights that are 1 on average a row of weight k then moves the model as k rows in other batches do,
+    whatever else is in its batch. Raises ValueError when ``beta`` is positive and there is no teacher.
     """
+    count = len(labels)
     loss = logits.new_zeros(())
     if alpha > 0:
-        loss = loss + alpha * F.binary_cross_entropy_with_logits(logits[: len(labels)], labels)
+        loss = loss + alpha * F.binary_cross_entropy_with_logits(logits[:count], labels, weights)
     if beta > 0:
         if teacher is None:
             raise ValueError("beta is positive, but there are no teacher logits")
-        loss = loss + beta * F.mse_loss(logits, teacher)
+        if weights is None:
+            return loss + beta * F.mse_loss(logits, teacher)
+        distances = F.mse_loss(logits, teacher, reduction="none")
+        loss = loss + beta * torch.cat([distances[:count] * weights, distances[count:]]).mean()
     return loss

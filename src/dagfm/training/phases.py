@@ -158,6 +158,7 @@ def _phase(
     purpose = f"{label['role']}/{label['name']}/{label['phase']}"
     model = shop.model(network, purpose)
     start(model)
+    model.embedding.restore_held()
     prepared = shop.prepared
     seed = shop.seed_of(purpose)
     valid = logits.read("valid") if logits else None
@@ -179,7 +180,7 @@ def _phase(
         alpha=alpha,
         beta=beta,
         batches=batches,
-        evaluate=lambda current: evaluate(current, prepared.valid, valid),
+        evaluate=lambda current: evaluate(current, prepared.valid, valid, shop.sampling),
         counts=prepared.counts,
         seed=seed,
     )
@@ -247,8 +248,8 @@ def _finish(
     """Evaluate a model with its final weights and seal its stage with its line of results, of which ``line`` says what
     only training knows."""
     prepared = shop.prepared
-    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None)
-    test = evaluate(model, prepared.test, logits.read("test") if logits else None)
+    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None, shop.sampling)
+    test = evaluate(model, prepared.test, logits.read("test") if logits else None, shop.sampling)
     result: Entry = {
         "name": line["name"],
         "role": line["role"],
@@ -266,6 +267,7 @@ def _finish(
         "network": model.config.model_dump(),
         "embedding_size": model.size,
         "measured_against": logits.fingerprint if logits else None,
+        **({"pretrained": shop.pretrained.facts} if shop.pretrained.fields else {}),
     }
     stage.finish(names, facts)
     return Trained(stage.directory, stage.fingerprint, model.config, result)

@@ -13,26 +13,36 @@ from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.nn.model import CTRModel
+from dagfm.training.sampling import Sampling
 
 CHUNK = 8192
 """Rows scored at a time: large enough for full speed, small enough to stay in cache."""
+WHOLE = Sampling()
+"""Nothing is sampled."""
 
 TIMED_CHUNKS, TIMED_PASSES = 2, 5
 
 
-def score_chunks(models: Sequence[CTRModel], chunks: Iterable[Rows], count: int) -> Float32:
-    """Return the mean logits (count,) that models on one device give to encoded rows arriving in chunks."""
+def scored(models: Sequence[CTRModel], chunks: Iterable[Rows]) -> Iterator[Float32]:
+    """The mean logits that models on one device give to encoded rows arriving in chunks, chunk by chunk."""
     device = models[0].embedding.weight.device
-    logits = np.empty(count, np.float32)
-    done = 0
     for model in models:
         model.eval()
-    with torch.inference_mode():
-        for rows in chunks:
+    for rows in chunks:
+        with torch.inference_mode():
             batch = models[0].layout.batch(rows).to(device)
             mean = sum(model(batch) for model in models) / len(models)
-            logits[done : done + len(rows)] = mean.cpu().numpy()
-            done += len(rows)
+            logits: Float32 = mean.cpu().numpy()
+        yield logits
+
+
+def score_chunks(models: Sequence[CTRModel], chunks: Iterable[Rows], count: int) -> Float32:
+    """The same as one array (count,), 4 bytes a row."""
+    logits = np.empty(count, np.float32)
+    done = 0
+    for part in scored(models, chunks):
+        logits[done : done + len(part)] = part
+        done += len(part)
     return logits
 
 
@@ -42,21 +52,31 @@ def chunks_of(rows: Rows) -> Iterator[Rows]:
         yield rows.take(np.arange(start, min(start + CHUNK, len(rows))))
 
 
-def figures(labels: Float32, logits: Float32, teacher: Float32 | None) -> dict[str, float | None]:
-    """AUC, logloss and distance to the teacher's logits (None without a teacher); NaN where a logit is not finite."""
+def figures(
+    dataset: Dataset, logits: Float32, teacher: Float32 | None, sampling: Sampling = WHOLE
+) -> dict[str, float | None]:
+    """AUC, logloss and distance to the teacher's logits (None without a teacher); NaN where a logit is not finite.
+
+    Weighted where the rows have weights. ``logits`` and ``teacher`` (n,) are of models that saw ``sampling``; the
+    figures are of the corrected logits.
+    """
     if not np.isfinite(logits).all():
         return {"auc": math.nan, "logloss": math.nan, "logit_mse": math.nan}
+    labels, weights = sampling.judged(dataset)
+    corrected = logits + np.float32(sampling.shift) if sampling.shift else logits
     return {
-        "auc": metrics.auc(labels, logits),
-        "logloss": metrics.logloss(labels, logits),
-        "logit_mse": None if teacher is None else metrics.logit_mse(teacher, logits),
+        "auc": metrics.auc(labels, logits, weights),
+        "logloss": metrics.logloss(labels, corrected, weights),
+        "logit_mse": None if teacher is None else metrics.logit_mse(teacher, logits, weights),
     }
 
 
-def evaluate(model: CTRModel, dataset: Dataset, teacher: Float32 | None) -> dict[str, float | None]:
+def evaluate(
+    model: CTRModel, dataset: Dataset, teacher: Float32 | None, sampling: Sampling = WHOLE
+) -> dict[str, float | None]:
     """Return the ``figures`` of a model on a data set."""
     logits = score_chunks([model], chunks_of(dataset.rows), len(dataset))
-    return figures(dataset.labels, logits, teacher)
+    return figures(dataset, logits, teacher, sampling)
 
 
 def scoring_speed(model: CTRModel, dataset: Dataset) -> float:

@@ -10,11 +10,14 @@ import numpy as np
 
 from dagfm.data.batches import Pool
 from dagfm.data.mapped import mapped
-from dagfm.data.recombine import recombined
-from dagfm.encoding.rows import Float32, Rows
-from dagfm.files import write_array
+from dagfm.data.prefetch import prefetch
+from dagfm.data.recombine import draw_pairs, recombined
+from dagfm.data.shuffle import WINDOW
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.files import write_column
 from dagfm.nn.model import CTRModel
-from dagfm.training.scoring import CHUNK, chunks_of, figures, score_chunks
+from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
 from dagfm.training.stage import Stage
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -40,6 +43,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
     fields with another's candidate fields, both drawn from the training rows, so in proportion to their popularity.
+    Memory does not grow with the rows: logits go to their file a chunk at a time.
     """
     pool_rows = _pool_rows(shop)
     stage = Stage(
@@ -63,14 +67,13 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     names = list(datasets)
     if pool_rows:
         # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
-        random = np.random.default_rng(shop.seed_of("recombined rows"))
-        context, candidate = random.integers(0, len(prepared.train), (2, pool_rows), dtype=np.int32)
-        write_array(directory / "pool-context.npy", context)
-        write_array(directory / "pool-candidate.npy", candidate)
-        rows = (
-            recombined(prepared.train.rows, prepared.encoder, context[i : i + CHUNK], candidate[i : i + CHUNK])
-            for i in range(0, pool_rows, CHUNK)
-        )
+        seed = shop.seed_of("recombined rows")
+        sides = [directory / "pool-context.npy", directory / "pool-candidate.npy"]
+        index = np.int32 if len(prepared.train) <= np.iinfo(np.int32).max else np.int64
+        for side, path in enumerate(sides):
+            drawn = (pair[side] for pair in draw_pairs(len(prepared.train), pool_rows, seed))
+            write_column(path, index, pool_rows, drawn)
+        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, *map(mapped, sides))
         _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)
         names += ["pool-context", "pool-candidate", "pool-logits"]
     shop.progress.finish()
@@ -93,8 +96,8 @@ def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits
         "training_rows_per_second": _together([entry["training_rows_per_second"] for entry in entries]),
         "scoring_rows_per_second": _together([entry["scoring_rows_per_second"] for entry in entries]),
         "metrics": {
-            "valid": figures(valid.labels, logits.read("valid"), None),
-            "test": figures(test.labels, logits.read("test"), None),
+            "valid": figures(valid, logits.read("valid"), None, shop.sampling),
+            "test": figures(test, logits.read("test"), None, shop.sampling),
         },
     }
 
@@ -112,10 +115,20 @@ def _pool_rows(shop: Workshop) -> int:
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
+def _recombined_chunks(rows: Rows, encoder: Encoder, context: Indices, candidate: Indices) -> Iterator[Rows]:
+    """The rows of the pool, ``CHUNK`` at a time."""
+    for start in range(0, len(context), CHUNK):
+        if start % WINDOW == 0 and len(rows) > WINDOW:
+            run = slice(start, start + WINDOW)
+            prefetch(rows, np.concatenate([context[run], candidate[run]]))
+        chunk = slice(start, start + CHUNK)
+        yield recombined(rows, encoder, context[chunk], candidate[chunk])
+
+
 def _write_scores(
     shop: Workshop, models: list[CTRModel], directory: Path, name: str, chunks: Iterable[Rows], count: int
 ) -> None:
-    """Score rows into a file, unless an interrupted pass already wrote it whole."""
+    """Score rows into a file, a chunk in memory at a time, unless an interrupted pass already wrote it whole."""
     if (directory / f"{name}.npy").exists():
         shop.progress.advance(count)
         return
@@ -125,4 +138,4 @@ def _write_scores(
             yield rows
             shop.progress.advance(len(rows))
 
-    write_array(directory / f"{name}.npy", score_chunks(models, shown(), count))
+    write_column(directory / f"{name}.npy", np.float32, count, scored(models, shown()))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from dagfm import metrics
 from dagfm.config import Config
 from dagfm.config.models import PhaseConfig
 from dagfm.config.networks import NetworkConfig
@@ -20,6 +22,8 @@ from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
+from dagfm.training.pretrained import PretrainedVectors
+from dagfm.training.sampling import Sampling
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
@@ -34,11 +38,30 @@ class Workshop:
     seed: int
     device: torch.device
     progress: Progress
+    pretrained: PretrainedVectors = field(default_factory=PretrainedVectors)
 
     @property
     def layout(self) -> Layout:
         """Where fields lie in rows and table."""
         return Layout(self.config.schema_, self.prepared.encoder.spans)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which non-clicks the rows hold."""
+        return Sampling.of(self.config.data.negatives)
+
+    @cached_property
+    def prior(self) -> float:
+        """Where every network's logits start: the logit of the training rows' (weighted) click rate.
+
+        A model that starts at zero promises a click for every second row, and spends its first steps, which are the
+        largest, on unlearning it. The reference starts at zero.
+        """
+        if self.config.training.initialisation == "reference":
+            return 0.0
+        rate = metrics.mean(self.prepared.train.labels, self.prepared.train.weights)
+        rate = min(max(rate, 1e-6), 1 - 1e-6)
+        return math.log(rate / (1 - rate))
 
     @property
     def batch_size(self) -> int:
@@ -73,7 +96,10 @@ class Workshop:
                 seed=self.seed_of(f"{purpose}/initialisation"),
                 reference=self.config.training.initialisation == "reference",
             )
-        return model.to(self.device)
+        model.network.raise_logits(self.prior)
+        model = model.to(self.device)
+        self.pretrained.start(model)
+        return model
 
     def trained(self, trained: Trained) -> CTRModel:
         """The model of a finished phase, with its weights."""
@@ -84,7 +110,11 @@ class Workshop:
     def inputs(self, **more: Any) -> dict[str, Any]:
         """What every phase depends on, and ``more``."""
         own = more.pop("training", {})
+        negatives = self.config.data.negatives
         return {
+            # Other figures of the same rows. Only where it is set: what was made before the key existed stays.
+            **({} if negatives is None else {"negatives": negatives.model_dump(exclude={"seed"})}),
+            **self.pretrained.inputs,
             "made from": {"data": self.prepared.content, **more.pop("made_from", {})},
             "embedding": self.config.embedding.model_dump(),
             "training": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,14 @@ FIELDS: list[dict[str, Any]] = [
     {"name": "day", "column": "time", "encode": "weekday", "side": "context"},
     {"name": "free", "column": "time", "encode": "is_weekend", "side": "context"},
     {"name": "age", "type": "float", "encode": "quantile", "bins": 4, "side": "context"},
-    {"name": "history", "type": "token_seq", "separator": "|", "max_length": 3, "vocabulary": "item", "side": "context"},
+    {
+        "name": "history",
+        "type": "token_seq",
+        "separator": "|",
+        "max_length": 3,
+        "vocabulary": "item",
+        "side": "context",
+    },
     {"name": "item", "max_size": 20, "side": "candidate"},
     {"name": "price", "type": "float", "side": "candidate"},
     {"name": "price_step", "column": "price", "type": "float", "encode": "log_squared", "side": "candidate"},
@@ -51,8 +59,12 @@ def log(n: int = 3000, seed: int = 0) -> pl.DataFrame:
             "age": [None if user % 7 == 0 else float(user) for user in users],
             "history": ["|".join(map(str, random.integers(0, 45, size))) for size in random.integers(0, 5, n)],
             "item": items,
-            "price": [None if index % 13 == 0 else value for index, value in enumerate(random.lognormal(2, 2, n).round(3))],
-            "place": [None if index % 11 == 0 else [value, 2 * value] for index, value in enumerate(random.normal(size=n))],
+            "price": [
+                None if index % 13 == 0 else value for index, value in enumerate(random.lognormal(2, 2, n).round(3))
+            ],
+            "place": [
+                None if index % 11 == 0 else [value, 2 * value] for index, value in enumerate(random.normal(size=n))
+            ],
             "click": (random.random(n) < 0.2 + 0.6 * ((users + items) % 3 == 0)).astype(int),
         }
     )
@@ -162,7 +174,7 @@ def test_any_cut_of_the_rows_gives_the_same_bytes(
     monkeypatch.setattr(preparing, "_ROWS", rows)
     monkeypatch.setattr(preparing, "_LEAST_ROWS", 1)
     bounds = [0, 1, frame.height // 3, frame.height]
-    for number, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (start, stop) in enumerate(pairwise(bounds)):
         frame[start:stop].write_parquet(tmp_path / f"{number}.parquet", row_group_size=37 * (number + 1))
     again = prepare(config(tmp_path / "*.parquet"), tmp_path, Silent())
     if rows < 100:

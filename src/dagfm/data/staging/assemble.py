@@ -13,6 +13,7 @@ from dagfm.data.mapped import blocks, created
 from dagfm.data.split import PARTS
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.merge import RowMap
+from dagfm.data.threads import in_threads
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Int32, Int64
 from dagfm.encoding.sequences import ragged
@@ -85,6 +86,9 @@ def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, Ro
     floats: list[Float32] = []
     sources: dict[str, Int32] = {}
     sequences = []
+    plain = [one for one in schema if one.name in codings]
+    found = in_threads(lambda one: maps[one.name].of(chunk)[arrays.codes(codings[one.name])], plain)
+    ids_of = dict(zip((one.name for one in plain), found, strict=True))
     for one in schema:
         if one.name in encoder.scales:
             floats += list(encoder.scales[one.name].apply(arrays.numbers(one.name)).T)
@@ -92,7 +96,7 @@ def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, Ro
             tokens.append(encoder.bins[one.name].encode(arrays.numbers(one.name)[:, 0]))
         elif one.cross is None:
             coding = codings[one.name]
-            ids = maps[one.name].of(chunk)[arrays.codes(coding)]
+            ids = ids_of[one.name]
             if coding.has_items:
                 sequences.append(ragged(arrays.lengths(coding), ids))
             elif one.is_target:

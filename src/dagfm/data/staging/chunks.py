@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.codings import Coded, Coding, coded, codings_of, number_fields, numbers_of
 from dagfm.data.staging.plan import Plan, Segment, located
+from dagfm.data.threads import in_threads, read_ahead
 from dagfm.encoding.rows import Int64
 from dagfm.encoding.values import BadValueError, Float64
 from dagfm.files import replacing
@@ -112,7 +113,7 @@ def stage(plan: Plan, schema: Schema, folder: Path, rows: int, advance: Advance)
             done += 1
         start = of_segment[done].start - segment.start if done < len(of_segment) else len(segment.log)
         tables = segment.log.batches(list(schema.columns), rows, start) if done < len(of_segment) else iter(())
-        for chunk, table in zip(of_segment[done:], tables, strict=True):
+        for chunk, table in zip(of_segment[done:], read_ahead(tables), strict=True):
             try:
                 _write(staged, chunk, table)
             except BadValueError as error:
@@ -140,14 +141,19 @@ def _write(staged: Staged, chunk: Chunk, table: pa.Table) -> None:
     arrays: dict[str, NDArray[np.generic]] = {}
     items: dict[str, list[int]] = {}
     batches = []
-    for coding in dict.fromkeys(staged.codings.values()):
+    codings = list(dict.fromkeys(staged.codings.values()))
+
+    def read(coding: Coding) -> tuple[Coded, pa.RecordBatch]:
         found = coded(table[coding.field.source], coding, origin)
+        return found, _texts(found, parts)
+
+    for coding, (found, batch) in zip(codings, in_threads(read, codings), strict=True):
         arrays[f"codes-{coding.index}"] = found.codes
         if found.lengths is not None:
             arrays[f"lengths-{coding.index}"] = found.lengths
             held = np.bincount(parts, weights=np.maximum(found.lengths, 1), minlength=len(PARTS))
             items[str(coding.index)] = held[: len(PARTS)].astype(int).tolist()
-        batches.append(_texts(found, parts))
+        batches.append(batch)
     for field in number_fields(staged.schema):
         arrays[f"numbers-{field.name}"] = numbers_of(table[field.source], field, origin)
     name = f"chunk-{chunk.number:06d}"

@@ -20,9 +20,11 @@ _BLOCK = 1 << 16
 
 
 def training_numbers(staged: Staged, field: Field) -> Float64:
-    """(width, training rows) numbers of a field, in a file that the next field uses again."""
+    """(width, training rows) numbers of a field, in a file."""
     rows = staged.plan.sizes()["train"]
-    values = created(staged.folder / "numbers.npy", np.float64, (field.width, rows))
+    values = created(
+        staged.folder / f"numbers-{staged.schema.names.index(field.name)}.npy", np.float64, (field.width, rows)
+    )
     done = 0
     for chunk in staged.chunks:
         taken = staged.arrays(chunk).numbers(field.name)[staged.parts(chunk) == TRAIN]

@@ -1,0 +1,178 @@
+"""Text becomes Parquet once: shard by shard, each a block of the text, with a manifest written last.
+
+A run that is killed goes on at the last shard: each says where in the text it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from dagfm.config.models import FileOptions
+from dagfm.data.log.blocks import Block, Layout, blocks
+from dagfm.data.log.characters import Characters
+from dagfm.data.log.formats import format_of
+from dagfm.data.log.kinds import kind_of
+from dagfm.data.log.layouts import layout_of
+from dagfm.data.log.parquet import ParquetRows
+from dagfm.data.log.paths import identity
+from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
+
+FORMAT = 1
+"""Version of what is written; another one is converted anew."""
+_KIND = "dagfm converted text"
+_END = b"dagfm.end"
+_ROW_GROUP = 1 << 18
+_DICTIONARY = 1 << 28
+"""Bytes of distinct text a column and row group may have and stay a dictionary: all that a block can hold, so that
+reading it back never has to encode it."""
+_WORKERS = 2
+"""Blocks that are parsed and written side by side; each holds some 200 MB at most."""
+_TELL = 5.0
+
+Progress = Callable[[str], None]
+
+
+def converted(path: Path, options: FileOptions, store: Path, progress: Progress | None = None) -> list[ParquetRows]:
+    """The rows of a text file as Parquet below ``store``, written there unless they are.
+
+    Of two processes one writes, the other waits. Raises InputError naming file and line for text that is no table.
+    """
+    key = fingerprint(
+        {
+            "format": FORMAT,
+            "file": identity(path),
+            "options": {**options.files.model_dump(mode="json"), "format": format_of(path, options)},
+        }
+    )
+    folder = store / "converted" / key
+    parts = _finished(folder, path)
+    if parts is not None:
+        return parts
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{key}.lock"):
+        parts = _finished(folder, path)
+        if parts is None:
+            _convert(path, options, folder, progress or (lambda line: None))
+            parts = _finished(folder, path)
+    assert parts is not None, "a manifest has just been written"
+    return parts
+
+
+def _finished(folder: Path, path: Path) -> list[ParquetRows] | None:
+    """The shards of a finished conversion; None where there is none, or where shards are gone or cut.
+
+    Pages carry checksums, so what else may have happened to a shard is found when it is read.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    shards = [(folder / shard["name"], shard) for shard in manifest["shards"]]
+    if any(not file.is_file() or file.stat().st_size != shard["bytes"] for file, shard in shards):
+        shutil.rmtree(folder)
+        return None
+    kinds = {field.name: kind_of(field.type) for field in pq.read_schema(shards[0][0])}
+    return [ParquetRows(file, path, shard["rows"], kinds) for file, shard in shards]
+
+
+def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress) -> None:
+    folder.mkdir(exist_ok=True)
+    remove_leftovers(folder)
+    layout = layout_of(path, options)
+    shards = _left_behind(folder)
+    position, line = (shards[-1]["end"], shards[-1]["line"]) if shards else (layout.position, layout.line)
+    watch = _Watch(path, sum(shard["rows"] for shard in shards), progress)
+    with closing(Characters(path, options.encoding)) as characters:
+        cut = blocks(characters, layout.cutting, position, line)
+        for shard in _in_order(cut, layout, folder, len(shards)):
+            shards.append(shard)
+            watch.advance(shard["rows"])
+    pa.default_memory_pool().release_unused()
+    watch.finish()
+    write_json(folder / MANIFEST, {"kind": _KIND, "format": FORMAT, "from": str(path), "shards": shards})
+
+
+def _in_order(cut: Iterator[Block], layout: Layout, folder: Path, first: int) -> Iterator[dict[str, Any]]:
+    """Convert blocks side by side and yield their shards in the file's order, so that the first fault is told."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        running: deque[Future[dict[str, Any]]] = deque()
+        try:
+            for number, block in enumerate(cut, first):
+                running.append(pool.submit(_shard, block, layout, folder / f"{number:05d}.parquet"))
+                del block  # its text is the worker's to free
+                while len(running) >= _WORKERS:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _shard(block: Block, layout: Layout, file: Path) -> dict[str, Any]:
+    """Parse one block and write it."""
+    end, line = block.end, block.last_line
+    table = layout.parse(block)
+    del block
+    rows = len(table)
+    table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
+    with replacing(file) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            row_group_size=_ROW_GROUP,
+            dictionary_pagesize_limit=_DICTIONARY,
+            write_statistics=False,  # nobody asks for them, and text makes them dear
+            write_page_checksum=True,
+            compression="lz4",
+        )
+        del table
+    return {"name": file.name, "rows": rows, "bytes": file.stat().st_size, "end": end, "line": line}
+
+
+def _left_behind(folder: Path) -> list[dict[str, Any]]:
+    """The shards that a killed run has finished, without a gap; what lies after a gap is removed."""
+    shards: list[dict[str, Any]] = []
+    for file in sorted(folder.glob("*.parquet")):
+        try:
+            metadata = pq.read_metadata(file)
+            end = json.loads((metadata.metadata or {})[_END])
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            end = None
+        if end is None or file.name != f"{len(shards):05d}.parquet":
+            file.unlink()
+            continue
+        shards.append({"name": file.name, "rows": metadata.num_rows, "bytes": file.stat().st_size, **end})
+    return shards
+
+
+class _Watch:
+    """Tells now and then how far a conversion is."""
+
+    def __init__(self, path: Path, rows: int, progress: Progress) -> None:
+        self.path, self.before, self.rows, self.progress = path, rows, rows, progress
+        self.began = self.told = time.monotonic()
+        progress(f"converting {path} to Parquet" + (f", from row {rows + 1:,} on" if rows else ""))
+
+    def advance(self, rows: int) -> None:
+        self.rows += rows
+        if time.monotonic() - self.told >= _TELL:
+            self.told = time.monotonic()
+            self.progress(f"converting {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+
+    def finish(self) -> None:
+        self.progress(f"converted {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+
+    def _speed(self) -> float:
+        return (self.rows - self.before) / max(time.monotonic() - self.began, 1e-9)

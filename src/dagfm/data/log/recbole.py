@@ -1,0 +1,43 @@
+"""RecBole atomic files: ``name:type`` headers, tabs, no quoting, sequences as text cut at spaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dagfm.config.models import FileOptions
+from dagfm.data.log.blocks import Block, Layout
+from dagfm.data.log.separated import parsed, separated
+from dagfm.errors import InputError, listed
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+
+
+def recbole_layout(path: Path, options: FileOptions) -> Layout:
+    """The layout of an atomic file. Raises InputError for a header without types, and as other text does."""
+    plain = separated(path, options.model_copy(update={"columns": None}), "\t", None)
+    types = header_types(path, plain.names)
+    names = list(types)
+    if len(names) < len(plain.names):
+        raise InputError(f"{path}: a column name occurs twice in {listed(plain.names)}")
+    lists = [name.endswith("_seq") for name in types.values()]
+
+    def parse(block: Block) -> pa.Table:
+        cells = parsed(block, names, plain.cutting, f"the header has {len(names)} columns")
+        columns = zip(cells.columns, lists, strict=True)
+        return pa.table([pc.split_pattern(column, " ") if several else column for column, several in columns], names)
+
+    return Layout(tuple(names), plain.cutting, plain.position, plain.line, parse)
+
+
+def header_types(path: Path, headers: tuple[str, ...]) -> dict[str, str]:
+    """The types of an atomic file's columns by name. Raises InputError for a header that is not ``name:type``."""
+    types: dict[str, str] = {}
+    for header in headers:
+        name, _, kind = header.rpartition(":")
+        if not name or kind not in TYPES:
+            raise InputError(f"{path}: header '{header}', expected name:type with token, token_seq, float or float_seq")
+        types[name] = kind
+    return types

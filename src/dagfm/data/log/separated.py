@@ -1,0 +1,169 @@
+"""CSV and TSV: text with a separator between cells, a header line or given names, and quotes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from dagfm.config.models import FileOptions
+from dagfm.data.log.blocks import Block, Cutting, Layout, blocks
+from dagfm.data.log.characters import Characters, not_text
+from dagfm.data.log.kinds import TEXT
+from dagfm.data.log.quotes import quoted, record_starts
+from dagfm.errors import InputError, listed
+
+_STAND_INS = [bytes([code]) for code in (*range(0x1F, 0x0F, -1), *range(0x01, 0x09))]
+"""Control characters that may stand for a separator of several bytes, where a block holds none of them."""
+_HEADER = 1 << 16
+
+
+def csv_layout(path: Path, options: FileOptions) -> Layout:
+    """The layout of a CSV file. Raises InputError for repeated names and for a header without rows."""
+    return separated(path, options, options.separator or ",", options.quote)
+
+
+def tsv_layout(path: Path, options: FileOptions) -> Layout:
+    """The layout of a TSV file: as CSV, with tabs."""
+    return separated(path, options, options.separator or "\t", options.quote)
+
+
+def separated(path: Path, options: FileOptions, separator: str, quote: str | None) -> Layout:
+    """The layout of text with ``separator`` between cells."""
+    cutting = Cutting(separator.encode(), quote.encode() if quote else None)
+    if options.columns is not None:
+        names, position, line = list(options.columns), 0, 1
+        why = f"'columns' names {len(names)}"
+    else:
+        names, position, line = _header(path, options.encoding, cutting)
+        why = f"the header has {len(names)} columns"
+    return Layout(tuple(names), cutting, position, line, lambda block: parsed(block, names, cutting, why))
+
+
+def parsed(block: Block, names: list[str], cutting: Cutting, why: str) -> pa.Table:
+    """The cells of a block as text, null where empty. Raises InputError naming the first line that has not a cell for
+    each name, and undecodable bytes with line and place."""
+    data, separator = block.data, cutting.separator
+    stand_in = separator
+    if len(separator) > 1:
+        stand_in = next((code for code in _STAND_INS if code not in data), b"")
+        if not stand_in:
+            raise InputError(f"{block.path}: from line {block.line}: too many control characters to be text")
+        data = data.replace(separator, stand_in)
+    _check_lines(block, cutting, len(names), why)
+    wrong: list[pacsv.InvalidRow] = []
+
+    def refuse(row: pacsv.InvalidRow) -> str:
+        wrong.append(row)
+        return "error"
+
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(data),
+            # In one piece and one thread: blocks are parsed side by side, and a row's number is told in no other way.
+            pacsv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
+            pacsv.ParseOptions(
+                delimiter=stand_in.decode(),
+                quote_char=cutting.quote.decode() if cutting.quote else False,
+                newlines_in_values=cutting.quote is not None and cutting.quote in data,
+                ignore_empty_lines=False,
+                invalid_row_handler=refuse,
+            ),
+            pacsv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), null_values=[""], strings_can_be_null=True),
+        )
+    except pa.ArrowException as error:
+        if wrong:
+            row = wrong[0]
+            start = int(record_starts(block.data, separator, cutting.quote)[row.number - 1])
+            line = block.line + block.data.count(b"\n", 0, start)
+            cells = row.actual_columns if row.text.strip("\r\n") else 0
+            raise InputError(f"{block.path}: line {line} has {cells} cells, {why}") from None
+        check_utf8(block)
+        raise InputError(f"{block.path}: from line {block.line}: cannot be read: {error}") from None
+    if stand_in != separator and cutting.quote is not None and cutting.quote in data:
+        # Within quotes a separator was text.
+        table = pa.table([_replaced(column, stand_in, separator) for column in table.columns], names)
+    return table
+
+
+def check_utf8(block: Block) -> None:
+    """Raise InputError where the block is not UTF-8, with line and place in the file."""
+    try:
+        block.data.decode()
+    except UnicodeDecodeError as error:
+        line = block.line + block.data.count(b"\n", 0, error.start)
+        place = block.mark + block.position + error.start
+        raise InputError(not_text(block.path, line, "utf-8", error.reason, place)) from None
+
+
+def _check_lines(block: Block, cutting: Cutting, width: int, why: str) -> None:
+    """Refuse what the parser takes without a word: a blank line between others, as a row of nothing, and a carriage
+    return that is no part of a line end, as the end of a row."""
+    data = block.data
+    blank = width > 1 and (data[:1] == b"\n" or data[:2] == b"\r\n" or b"\n\n" in data or b"\n\r\n" in data)
+    lone = b"\r" in data and data.count(b"\r") != data.count(b"\r\n")
+    if not blank and not lone:
+        return
+    line = block.line
+    for start, end in pairwise(record_starts(data, cutting.separator, cutting.quote).tolist()):
+        record = data[start:end].removesuffix(b"\n").removesuffix(b"\r")
+        if blank and not record:
+            raise InputError(f"{block.path}: line {line} has 0 cells, {why}")
+        if lone and b"\r" in _outside_quotes(record, cutting):
+            raise InputError(
+                f"{block.path}: line {line} holds a carriage return alone, expected \\n or \\r\\n at line ends"
+            )
+        line += data.count(b"\n", start, end)
+
+
+def _outside_quotes(record: bytes, cutting: Cutting) -> bytes:
+    if cutting.quote is None or cutting.quote not in record:
+        return record
+    stretches = quoted(record, cutting.separator, cutting.quote)
+    bare, last = [], 0
+    for start, end in zip(stretches.starts.tolist(), stretches.ends.tolist(), strict=True):
+        bare.append(record[last:start])
+        last = min(end, len(record))
+    return b"".join([*bare, record[last:]])
+
+
+def _replaced(column: pa.ChunkedArray, old: bytes, new: bytes) -> pa.ChunkedArray:
+    return pc.replace_substring(column, old.decode(), new.decode())
+
+
+def _header(path: Path, encoding: str, cutting: Cutting) -> tuple[list[str], int, int]:
+    """Names of the columns, and position and line of the first row."""
+    characters = Characters(path, encoding)
+    try:
+        first = next(blocks(characters, cutting, 0, 1, _HEADER), None)
+        if first is None:
+            raise InputError(f"{path}: the file is empty, expected rows")
+        starts = record_starts(first.data, cutting.separator, cutting.quote)
+        end = int(starts[1])
+        header = Block(path, first.data[:end], 0, 1, first.mark)
+        check_utf8(header)
+        _check_lines(header, cutting, 1, "")
+        names = _cells(header.data.decode(), cutting)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(f"{path}: column '{repeated[0]}' occurs twice in the header: {listed(names)}")
+        if end == len(first.data) and next(blocks(Characters(path, encoding), cutting, end, 2, _HEADER), None) is None:
+            raise InputError(f"{path}: a header and no rows: {listed(names)}")
+        return names, end, 1 + header.data.count(b"\n")
+    finally:
+        characters.close()
+
+
+def _cells(line: str, cutting: Cutting) -> list[str]:
+    line, separator = line.rstrip("\r\n"), cutting.separator.decode()
+    if cutting.quote is None or cutting.quote.decode() not in line:
+        return line.split(separator)
+    reader = csv.reader(
+        io.StringIO(line.replace(separator, "\x1f"), newline=""), delimiter="\x1f", quotechar=cutting.quote.decode()
+    )
+    return [name.replace("\x1f", separator) for name in next(reader, [""])]
