@@ -14,8 +14,8 @@ from rich.text import Text
 
 from dagfm.report.table import HEADER, table_rows, verdict
 
-_GAP = 2
-"""Characters between two columns."""
+_GAP, _EDGES = 3, 2
+"""Characters between two columns, and at both ends of a row."""
 
 
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int | None = None) -> None:
@@ -37,7 +37,7 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int
 def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]], least: int, width: int) -> int:
     widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
     count = len(widths)
-    while count > least and sum(widths[:count]) + _GAP * (count - 1) > width:
+    while count > least and sum(widths[:count]) + _GAP * (count - 1) + _EDGES > width:
         count -= 1
     return count
 

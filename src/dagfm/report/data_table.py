@@ -41,18 +41,17 @@ def field_rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def pair_rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Pairs of ids, under PAIR_HEADER."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for pair in told["pairs"]:
-        again = pair["repetition"]
-        cells = ("0.0%", "-", "-", "-")
-        if again is not None:
-            told_by = "-" if again["determined"] is None else f"{again['determined']:.2f}"
-            cells = (_share(again["repeated"]), _share(again["same"]), _share(again["by_chance"]), told_by)
-        found.append((" x ".join(pair["fields"]), _count(pair["distinct"]), *cells, _share(pair["seen"]["test"])))
+        again = pair["repetition"] or {"repeated": 0.0, "same": None, "by_chance": None, "determined": None}
+        determined = "-" if again["determined"] is None else f"{again['determined']:.2f}"
+        cells = (_share(again["repeated"]), determined, _share(pair["seen"]["test"]))
+        chances = (_share(again["same"]), _share(again["by_chance"]))
+        found.append((" x ".join(pair["fields"]), _count(pair["distinct"]), *cells, *chances))
     return found
 
 
-PAIR_HEADER = ("pair of ids", "distinct", "rows that repeat", "same label", "by chance", "determined", "test seen")
+PAIR_HEADER = ("pair of ids", "distinct", "rows that repeat", "determined", "test seen", "same label", "by chance")
 
 
 def time_rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:

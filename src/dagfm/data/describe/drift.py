@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dagfm.data.split import PARTS
+from dagfm.data.split import PARTS, Parts
 from dagfm.encoding.values import Float64
 
 VALUES = 30
@@ -46,7 +46,7 @@ def of_values(counts: Float64, missing: Float64) -> Float64:
     return np.vstack([top, rest.sum(axis=0)[None], missing[None]])
 
 
-def of_numbers(values: Float64, parts: np.ndarray) -> Float64:  # type: ignore[type-arg]
+def of_numbers(values: Float64, parts: Parts) -> Float64:
     """Bins (at most 11, 3) of numbers (n,), NaN where missing: quantiles of those of training rows, and missing."""
     training = values[(parts == 0) & ~np.isnan(values)]
     edges = np.unique(np.quantile(training, np.arange(1, BINS) / BINS, method="lower")) if len(training) else training

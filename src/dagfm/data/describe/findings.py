@@ -157,6 +157,8 @@ def _ids(told: Mapping[str, Any], warnings: Mapping[str, Sequence[str]]) -> Told
 def _useless(told: Mapping[str, Any]) -> Told:
     for one in told["fields"]:
         if one["left_out"] is not None:
+            if one["alone"] is not None and one["alone"]["auc"] >= LEAK:
+                continue  # said already
             yield "left_out", (one["name"],), f"{one['name']}, left out by 'dagfm init': {one['left_out']}"
         elif one["constant"]:
             yield "constant", (one["name"],), f"{one['name']} is the same in every row"
