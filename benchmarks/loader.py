@@ -28,7 +28,9 @@ from dagfm.data.batches import Batches
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
 from dagfm.data.shuffle import WINDOW, Shuffle
+from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
+from dagfm.encoding.spans import Spans
 from dagfm.files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
@@ -118,7 +120,7 @@ def cold_window(folder: Path, rows: int, schema: Schema) -> str:
     dataset = opened(folder, rows, len(schema))
     window = rows // Shuffle(rows, 1).windows // BATCH * BATCH
     before, started = bytes_read(), time.perf_counter()
-    for _ in zip(range(window // BATCH), Batches(dataset, schema, BATCH, seed=1).epoch(0), strict=False):
+    for _ in zip(range(window // BATCH), Batches(dataset, Encoder(schema), BATCH, seed=1).epoch(0), strict=False):
         pass
     speed = window / (time.perf_counter() - started)
     share = (bytes_read() - before) / (window * 4 * (len(schema) + 1))
@@ -142,14 +144,14 @@ def main() -> None:
     torch.set_num_threads(1)
     rows, fields = options.rows, options.fields
     schema = Schema.of(tuple(Field(name=f"f{index}") for index in range(fields)))
-    layout = Layout(schema, np.arange(fields + 1) * IDS)
+    layout = Layout(schema, Spans(np.arange(fields) * IDS, np.full(fields, IDS)))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write(folder, rows, fields)
         print(cold_window(folder, rows, schema))
         sources = {"map": opened(folder, rows, fields)}
         sources["memory"] = in_memory(sources["map"])
-        batches = {name: Batches(dataset, schema, BATCH, seed=1) for name, dataset in sources.items()}
+        batches = {name: Batches(dataset, Encoder(schema), BATCH, seed=1) for name, dataset in sources.items()}
         speeds: dict[str, list[float]] = {}
 
         def note(name: str, work: Callable[[], int]) -> None:

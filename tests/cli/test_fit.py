@@ -116,7 +116,9 @@ def test_phases_alone_on_the_command_line(config: dict[str, Any]) -> None:
 def _nothing_trained() -> bool:
     """Whether no run, no bundle, and no prepared data but locks were left."""
     left = [
-        path for path in Path.cwd().rglob("*") if path.is_file() and path.suffix not in (".lock", ".yaml", ".parquet")
+        path
+        for path in Path.cwd().rglob("*")
+        if path.is_file() and path.suffix not in (".lock", ".yaml", ".parquet") and "converted" not in path.parts
     ]
     return not [path for path in left if path.name in ("weights.safetensors", "results.json", "manifest.json")]
 
@@ -314,7 +316,16 @@ def test_a_damaged_finished_phase(config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["labels.npy", "weights.safetensors", "train.npy", "metrics.jsonl", "config.yaml", "results.json", "manifest.json"],
+    [
+        "counts.npy",
+        "encoder.json",
+        "weights.safetensors",
+        "train.npy",
+        "metrics.jsonl",
+        "config.yaml",
+        "results.json",
+        "manifest.json",
+    ],
 )
 def test_a_full_disk_leaves_with_1_and_the_run_goes_on_later(
     config: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
@@ -334,8 +345,9 @@ def test_a_full_disk_leaves_with_1_and_the_run_goes_on_later(
     assert "error: disk full while writing " in err
     assert name in err
     assert "free some space and run the same command again" in err
-    assert not list(Path.cwd().rglob("*.tmp"))
+    assert all(".dagfm/prepared/" in str(path) for path in Path.cwd().rglob("*.tmp")), "which goes on from there"
     assert fit("dagfm.yaml", "-o", "run")[0] == 0
+    assert not list(Path.cwd().rglob("*.tmp"))
     assert Path("run/bundle/manifest.json").exists()
 
 

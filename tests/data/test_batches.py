@@ -11,10 +11,11 @@ from dagfm.data.batches import Batches, Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.recombine import draw_pairs
 from dagfm.data.shuffle import Shuffle
+from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.schema import Field, Schema
 
-SCHEMA = Schema.of((Field(name="user", side="context"), Field(name="item", side="candidate")))
+ENCODER = Encoder(Schema.of((Field(name="user", side="context"), Field(name="item", side="candidate"))))
 N = 100
 
 
@@ -30,7 +31,7 @@ def test_everything_beside_a_row_is_the_rows_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shuffle.Shuffle.__init__, "__defaults__", (window, 4))
     weights = np.linspace(1, 3, N, dtype=np.float32)
     teacher = np.arange(N, dtype=np.float32)
-    batches = Batches(dataset(weights), SCHEMA, 7, seed=3, teacher=teacher)
+    batches = Batches(dataset(weights), ENCODER, 7, seed=3, teacher=teacher)
     seen = []
     for examples in batches.epoch(1):
         rows = examples.rows.tokens[:, 0]
@@ -49,7 +50,7 @@ def test_everything_beside_a_row_is_the_rows_own(monkeypatch: pytest.MonkeyPatch
 def test_recombined_rows_come_after_the_labelled_ones_and_every_epoch_takes_fresh_ones() -> None:
     pool = Pool(np.arange(150) % N, (np.arange(150) + 50) % N, 500 + np.arange(150, dtype=np.float32))
     weights = np.ones(N, np.float32)
-    batches = Batches(dataset(weights), SCHEMA, 30, 3, np.arange(N, dtype=np.float32), pool, recombined=0.5)
+    batches = Batches(dataset(weights), ENCODER, 30, 3, np.arange(N, dtype=np.float32), pool, recombined=0.5)
     slots = []
     for epoch in range(4):
         for examples in batches.epoch(epoch):
@@ -104,7 +105,7 @@ def test_the_rows_of_a_pool_are_announced_once_a_run(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(batching, "prefetch", lambda rows, indices: told.append(np.asarray(indices)))
     monkeypatch.setattr(Pool, "announce", spied)
     pool = Pool(np.arange(150) % N, (np.arange(150) + 50) % N, np.zeros(150, np.float32))
-    batches = Batches(dataset(), SCHEMA, 30, 3, np.zeros(N, np.float32), pool, recombined=2.0)
+    batches = Batches(dataset(), ENCODER, 30, 3, np.zeros(N, np.float32), pool, recombined=2.0)
     assert sum(len(examples.rows) for examples in batches.epoch(0)) == 3 * N
     assert sorted(np.concatenate(told)) == list(range(N))
     assert spans == [(0, 40), (40, 80), (80, 120), (120, 150), (150, 160), (160, 200)]

@@ -63,7 +63,7 @@ def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
     told = Told()
     prepared = prepare(config(log_file), tmp_path, told)
     assert prepared.directory == tmp_path / ".dagfm" / "prepared" / prepared.fingerprint
-    assert told.lines[0].startswith("200 rows x 5 columns: about 0 s, ")
+    assert told.lines[0].startswith("200 rows x 4 columns: about 0 s, ")
     kept = table().filter(pl.col("rating") != 3)
     n = kept.height
     assert [len(part) for part in (prepared.valid, prepared.test)] == [int(n * 0.1)] * 2
@@ -81,10 +81,11 @@ def test_what_is_prepared(tmp_path: Path, log_file: Path) -> None:
 
 
 def test_arrays_are_mapped_and_read_only(tmp_path: Path, log_file: Path) -> None:
-    rows = prepare(config(log_file), tmp_path, Silent()).train.rows
+    prepared = prepare(config(log_file), tmp_path, Silent())
+    rows = prepared.train.rows
     for array in (rows.tokens, rows.floats, rows.sequences[0].offsets, rows.sequences[0].values):
         assert isinstance(array.base, np.memmap) and not array.flags.writeable
-    mixed = recombined(rows, config(log_file).schema_, np.arange(3), np.arange(3))
+    mixed = recombined(rows, prepared.encoder, np.arange(3), np.arange(3))
     np.testing.assert_array_equal(mixed.tokens, rows.tokens[:3])
 
 
@@ -163,7 +164,7 @@ def test_damage_is_refused(tmp_path: Path, log_file: Path, name: str, damage: st
         prepare(config(log_file), tmp_path, Silent())
 
 
-def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> None:
+def test_what_killed_runs_left_of_the_same_data_is_used_up(tmp_path: Path, log_file: Path) -> None:
     store = tmp_path / ".dagfm" / "prepared"
     own = prepared_fingerprint(config(log_file))
     for key in (own, "0123", "4567"):
@@ -172,18 +173,19 @@ def test_what_killed_runs_left_is_removed(tmp_path: Path, log_file: Path) -> Non
     with (store / ".4567.lock").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
         prepared = prepare(config(log_file), tmp_path, Silent())
-    assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [".4567.tmp", own]
+    assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [".0123.tmp", ".4567.tmp", own]
     assert "train/tokens.npy" in snapshot(prepared.directory)
 
 
-def test_a_failed_run_leaves_nothing(tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_leaves_nothing_finished(tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dagfm.data.dataset.seal", full)
+    monkeypatch.setattr("dagfm.data.prepare.seal", full)
     with pytest.raises(OSError, match="No space left"):
         prepare(config(log_file), tmp_path, Silent())
-    assert [path.suffix for path in (tmp_path / ".dagfm" / "prepared").iterdir()] == [".lock"]
+    left = {path.suffix for path in (tmp_path / ".dagfm" / "prepared").iterdir()}
+    assert left == {".lock", ".tmp"}, "an interrupted preparation goes on later"
 
 
 def test_a_bad_value_is_named_by_its_own_file_and_row(tmp_path: Path) -> None:
@@ -214,5 +216,5 @@ def test_what_is_refused(tmp_path: Path, frame: pl.DataFrame, data: dict[str, An
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
         prepare(config(tmp_path / "none.csv"), tmp_path, Silent())
-    with pytest.raises(InputError, match="a folder, expected a file or a glob"):
+    with pytest.raises(InputError, match="a folder without files, expected Parquet or text"):
         prepare(config(tmp_path), tmp_path, Silent())

@@ -120,10 +120,9 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
         rest = list(dropwhile(overall.__contains__, words))
         if not rest:
             continue  # such as dagfm --version
-        verb, *arguments = rest
-        assert verb in group.commands, f"no such command: dagfm {shlex.join(words)}"
-        command = group.commands[verb]
-        while hasattr(command, "commands") and arguments:  # a family of verbs, such as data
+        command, arguments = group, rest
+        while hasattr(command, "commands"):  # a family of verbs, such as dagfm data
+            assert arguments, f"no whole command: dagfm {shlex.join(words)}"
             verb, *arguments = arguments
             assert verb in command.commands, f"no such command: dagfm {shlex.join(words)}"
             command = command.commands[verb]

@@ -15,9 +15,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "ml-100k"
 
 def test_the_configuration_loads() -> None:
     config = load_config(EXAMPLE / "dagfm.yaml")
-    assert [Path(os.path.normpath(path)) for path in (*config.data.train, *config.data.tables.values())] == [
-        EXAMPLE.parents[1] / "data" / "ml-100k" / name for name in find("ml-100k").wheel.checksums
-    ]
+    assert [
+        Path(os.path.normpath(path))
+        for path in (*config.data.train, *(table.path for table in config.data.tables.values()))
+    ] == [EXAMPLE.parents[1] / "data" / "ml-100k" / name for name in find("ml-100k").wheel.checksums]
     assert config.schema_.context_size == 4
     assert config.recombines
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagfm.encoding.rows import Ragged, Rows
+from dagfm.encoding.spans import Spans
 from dagfm.nn.batch import Layout
 from dagfm.nn.embedding import Embedding
 from dagfm.schema import MISSING, Field, Schema
@@ -27,6 +28,11 @@ MIXED = Schema.of(
 )
 ROWS_OF = np.array([5, 6, 3, 4, 5, 7])
 OFFSETS = np.concatenate([[0], np.cumsum(ROWS_OF)])
+
+
+def layout_of(schema: Schema, offsets: np.ndarray) -> Layout:
+    """Fields whose rows lie one after the other."""
+    return Layout(schema, Spans(offsets[:-1], np.diff(offsets)))
 
 
 def mixed_rows(count: int, seed: int = 0) -> Rows:
@@ -67,7 +73,7 @@ def by_hand(table: np.ndarray, rows: Rows, row: int) -> np.ndarray:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
 def test_every_type_of_field_is_looked_up_as_by_hand(count: int) -> None:
-    layout, rows = Layout(MIXED, OFFSETS), mixed_rows(count)
+    layout, rows = layout_of(MIXED, OFFSETS), mixed_rows(count)
     embedding = Embedding(layout, 3).double()
     torch.nn.init.normal_(embedding.weight)
     table = embedding.weight.detach().numpy()
@@ -94,7 +100,7 @@ def test_a_maximum_is_that_of_each_number_and_its_gradient_goes_to_the_first_tha
     poolings: list[str | None], count: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    layout = Layout(pooled_schema(poolings), np.arange(len(poolings) + 1) * 6)
+    layout = layout_of(pooled_schema(poolings), np.arange(len(poolings) + 1) * 6)
     sequences = []
     for pooling in poolings:
         if pooling is not None:
@@ -133,7 +139,7 @@ def test_a_maximum_is_that_of_each_number_and_its_gradient_goes_to_the_first_tha
 
 
 def test_an_empty_sequence_is_its_missing_row_under_a_maximum_too() -> None:
-    layout = Layout(pooled_schema(["max"]), np.array([0, 6]))
+    layout = layout_of(pooled_schema(["max"]), np.array([0, 6]))
     embedding = Embedding(layout, 2)
     torch.nn.init.normal_(embedding.weight)
     sequence = Ragged(np.array([0, 1, 3]), np.array([MISSING, 2, 3], np.int32))
@@ -145,7 +151,7 @@ def test_an_empty_sequence_is_its_missing_row_under_a_maximum_too() -> None:
 
 def test_tokens_alone_take_the_short_way_to_the_same_vectors() -> None:
     schema = Schema.of((Field(name="a"), Field(name="b")))
-    layout = Layout(schema, np.array([0, 4, 9]))
+    layout = layout_of(schema, np.array([0, 4, 9]))
     rows = Rows(np.array([[1, 4], [3, 0]], np.int32), np.zeros((2, 0), np.float32), ())
     embedding = Embedding(layout, 2)
     torch.nn.init.normal_(embedding.weight)
@@ -155,7 +161,7 @@ def test_tokens_alone_take_the_short_way_to_the_same_vectors() -> None:
 
 
 def test_the_gradient_is_exact() -> None:
-    layout = Layout(MIXED, OFFSETS)
+    layout = layout_of(MIXED, OFFSETS)
     embedding, batch = Embedding(layout, 2).double(), layout.batch(mixed_rows(5))
     torch.nn.init.normal_(embedding.weight)
 
@@ -166,7 +172,7 @@ def test_the_gradient_is_exact() -> None:
 
 
 def test_rows_that_training_never_sees_become_the_weighted_mean_and_floats_their_mean_value() -> None:
-    layout = Layout(MIXED, OFFSETS)
+    layout = layout_of(MIXED, OFFSETS)
     embedding = Embedding(layout, 2)
     torch.nn.init.normal_(embedding.weight)
     before = embedding.weight.detach().clone()
@@ -183,7 +189,7 @@ def test_rows_that_training_never_sees_become_the_weighted_mean_and_floats_their
 
 def test_the_reference_draws_all_tokens_as_one_table_and_each_sequence_as_its_own() -> None:
     schema = Schema.of((Field(name="a"), Field(name="b"), Field(name="s", type="token_seq")))
-    layout = Layout(schema, np.array([0, 20_000, 50_000, 52_000]))
+    layout = layout_of(schema, np.array([0, 20_000, 50_000, 52_000]))
     embedding = Embedding(layout, 16)
     embedding.reset_parameters(schema, layout, torch.Generator().manual_seed(0), reference=True)
     assert embedding.weight[:50_000].std().item() == pytest.approx(math.sqrt(2 / 50_016), rel=0.02)

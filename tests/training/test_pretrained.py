@@ -46,7 +46,7 @@ def configuration(**pretrained: Any) -> dict[str, Any]:
 
 def rows_of(encoder: Encoder, ids: range) -> np.ndarray:
     """Rows of the table of the given items."""
-    start = encoder.offsets[encoder.schema.names.index("item")]
+    start = encoder.spans.starts[encoder.schema.names.index("item")]
     encoded: np.ndarray = encoder.vocabularies["item"].encode(pl.Series([str(item) for item in ids]))
     assert (encoded >= FIRST).all()
     return start + encoded
@@ -62,7 +62,7 @@ def start_of(config: dict[str, Any], network: str = "crossnet") -> tuple[np.ndar
     from dagfm.training.workshop import Workshop
 
     resolved = dagfm.load_config(config)
-    prepared = prepare(resolved, Path.cwd())
+    prepared = prepare(resolved, Path.cwd(), Silent())
     vectors = PretrainedVectors.read(resolved, prepared)
     shop = Workshop(resolved, prepared, 1, torch.device("cpu"), Silent(), vectors)
     model = shop.model(TypeAdapter(NetworkConfig).validate_python({"network": network}), "test")

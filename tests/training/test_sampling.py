@@ -110,12 +110,41 @@ def test_a_run_on_a_sampled_log_tells_and_serves_the_logs_probabilities(folder: 
     assert rate == pytest.approx(whole["click"].mean(), abs=0.05)
 
 
+def test_a_run_that_samples_tells_and_serves_the_logs_probabilities(folder: Path) -> None:
+    log = click_log(6000)
+    for name, part in (("train", log[:4000]), ("valid", log[4000:5000]), ("test", log[5000:])):
+        part.write_parquet(f"{name}.parquet")
+    config = small_config(Path("train.parquet"))
+    config["data"] |= {"valid": "valid.parquet", "test": "test.parquet", "negatives": {"keep": 0.25}}
+    run = dagfm.fit(config, folder / "run", progress=Silent())
+    clicks = int(log[:4000]["click"].sum())
+    kept = (run.results["rows"]["train"] - clicks) / (4000 - clicks)
+    assert kept == pytest.approx(0.25, abs=0.05)
+    assert (run.results["rows"]["valid"], run.results["rows"]["test"]) == (1000, 1000)
+    assert run.results["sampling"]["negatives_of_valid_and_test_weigh"] == 1
+    served = run.scorer().served_logits(log[5000:])
+    (told,) = (
+        line["metrics"]["test"]
+        for line in run.results["models"]
+        if (line["name"], line["phase"]) == ("student", run.results["served"]["phase"])
+    )
+    assert told["logloss"] == pytest.approx(metrics.logloss(log[5000:]["click"], served), abs=1e-5)
+    assert float(metrics.sigmoid(served).mean()) == pytest.approx(log[5000:]["click"].mean(), abs=0.06)
+
+
+def test_aggregated_rows_are_not_sampled() -> None:
+    label = {"clicks": "c", "impressions": "n"}
+    config = {"data": {"train": "x", "label": label, "negatives": {"keep": 0.1}}, "fields": [{"name": "a"}]}
+    with pytest.raises(dagfm.InputError, match=r"negatives\.keep: aggregated rows"):
+        dagfm.load_config(config)
+
+
 def test_the_share_is_an_input_of_every_phase(
     folder: Path, log_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = importlib.import_module("dagfm.run.fit")
     config = small_config(log_path)
-    prepared = module.prepare(dagfm.load_config(config), folder)
+    prepared = module.prepare(dagfm.load_config(config), folder, Silent())
     monkeypatch.setattr(module, "prepare", lambda *arguments: prepared)
     plain = dagfm.fit(config, folder / "run", progress=Silent()).results
     config["data"]["negatives"] = {"already_kept": 0.5}

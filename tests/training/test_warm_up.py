@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 import dagfm
 from dagfm.data.dataset import Prepared
 from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.encoder_file import read_encoder
 from dagfm.files import MANIFEST
 from dagfm.training.checkpoint import read_tensors, write_tensors
 from dagfm.training.warm_up import TINY, WarmUp, start_embedding
@@ -108,7 +109,7 @@ def test_an_ensemble_is_taken_over_member_by_member(folder: Path, log_path: Path
 
 
 def _table(run: Path, phase: str) -> tuple[Encoder, np.ndarray]:
-    return Encoder.read(run / "encoder"), load_file(run / phase / WEIGHTS)["embedding.weight"]
+    return read_encoder(run / "encoder"), load_file(run / phase / WEIGHTS)["embedding.weight"]
 
 
 def _rows(encoder: Encoder, table: np.ndarray, field: str) -> dict[str, np.ndarray]:

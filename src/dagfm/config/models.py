@@ -247,6 +247,15 @@ class DataConfig(FileOptions):
             raise ValueError("give 'test' too, or neither: 'split' cuts what is not given from the rows of 'train'")
         return self
 
+    @model_validator(mode="after")
+    def _aggregated_rows_are_not_sampled(self) -> Self:
+        if self.label.clicks is not None and self.negatives is not None and self.negatives.keep is not None:
+            raise ValueError(
+                "negatives.keep: aggregated rows hold clicks and non-clicks together, so leaving rows out samples "
+                "neither alone; they are few already, train on all of them"
+            )
+        return self
+
 
 class EmbeddingConfig(_Section):
     """The vectors that stand for the fields' values."""

@@ -31,7 +31,7 @@ from dagfm.encoding.encoder_file import write_encoder
 from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError
 from dagfm.files import seal, write_array
-from dagfm.progress import Progress
+from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
 MEMORY = 1_500_000_000
@@ -42,7 +42,7 @@ _CELL_BYTES = 24
 """What a cell of a chunk takes on its way, about: Arrow's and our codes, and its share of a dictionary."""
 
 
-def prepare(config: Config, home: Path, progress: Progress, memory: int = MEMORY) -> Prepared:
+def prepare(config: Config, home: Path, progress: Progress | None = None, memory: int = MEMORY) -> Prepared:
     """The prepared data of ``config``, written to ``home/.dagfm/prepared/<fingerprint>/`` unless it is there.
 
     Works out of core, in about ``memory`` bytes: chunk after chunk of rows becomes local codes on disk, the chunks'
@@ -50,6 +50,7 @@ def prepare(config: Config, home: Path, progress: Progress, memory: int = MEMORY
     the second waits. Raises InputError for everything wrong with the files, naming the place, for what cannot fit on
     the disk, and for prepared data that is damaged.
     """
+    progress = progress or LoggedProgress()
     key = prepared_fingerprint(config)
     store = home / ".dagfm" / "prepared"
     final = store / key

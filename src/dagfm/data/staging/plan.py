@@ -117,12 +117,17 @@ def make_plan(
     )
     for segment in plan.segments:
         _read(plan, segment, data, rows, advance)
+        if trainable:
+            named = " and ".join(f"'{column}'" for column in data.label.columns)
+            _check_classes(plan, slice(segment.start, segment.stop), None, f"{segment.log.origin}: label {named}")
     shares = _split(plan, data, folder)
+    if trainable:
+        check_parts(plan.sizes(), shares)
     if data.negatives is not None and data.negatives.keep is not None:
         _sample(plan, data.negatives.keep, data.negatives.seed)
     if trainable:
-        check_parts(plan.sizes(), shares)
-        _check_classes(plan)
+        for part, name in enumerate(PARTS):
+            _check_classes(plan, slice(0, total), part, f"the {name} part")
     return plan
 
 
@@ -219,18 +224,18 @@ def _split(plan: Plan, data: DataConfig, folder: Path) -> Ratios | None:
     return ratios if free is not None and data.split.by != "column" and data.test is None else None
 
 
-def _check_classes(plan: Plan) -> None:
-    for part, name in enumerate(PARTS):
-        lowest, highest, count = np.inf, -np.inf, 0
-        for block in blocks(len(plan)):
-            here = plan.parts[block] == part
-            if plan.weights is not None:
-                here &= plan.weights[block] > 0
-            if here.any():
-                clicks = plan.clicks[block][here]
-                lowest, highest = min(lowest, float(clicks.min())), max(highest, float(clicks.max()))
-                count += len(clicks)
-        check_classes(lowest, highest, count, f"the {name} part")
+def _check_classes(plan: Plan, at: slice, part: int | None, what: str) -> None:
+    """Raise InputError where the rows ``at`` of one part, or of all parts, are not of two classes."""
+    lowest, highest, count = np.inf, -np.inf, 0
+    for block in blocks(at.stop - at.start):
+        here = plan.parts[at][block] == part if part is not None else plan.parts[at][block] != OUT
+        if plan.weights is not None:
+            here &= plan.weights[at][block] > 0
+        if here.any():
+            clicks = plan.clicks[at][block][here]
+            lowest, highest = min(lowest, float(clicks.min())), max(highest, float(clicks.max()))
+            count += len(clicks)
+    check_classes(lowest, highest, count, what)
 
 
 def _sample(plan: Plan, keep: float, seed: int) -> None:

@@ -1,0 +1,55 @@
+"""Where fresh models start."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clicks import Silent, small_config
+from pydantic import TypeAdapter
+
+import dagfm
+from dagfm.config.networks import NetworkConfig
+from dagfm.data.prepare import prepare
+from dagfm.training.scoring import chunks_of, score_chunks
+from dagfm.training.workshop import Workshop
+
+NETWORKS = ({"network": "dagfm"}, {"network": "crossnet"}, {"network": "cin", "cin": [8, 8]}, {"network": "fm"})
+
+
+@pytest.fixture
+def shop(folder: Path, log_path: Path) -> Workshop:
+    config = dagfm.load_config(small_config(log_path))
+    return Workshop(config, prepare(config, folder, Silent()), 1, torch.device("cpu"), Silent())
+
+
+def mean_logit(shop: Workshop, network: dict[str, object]) -> float:
+    model = shop.model(TypeAdapter(NetworkConfig).validate_python(network), "test")
+    rows = shop.prepared.train.rows
+    return float(score_chunks([model], chunks_of(rows), len(rows)).mean())
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: str(network["network"]))
+def test_a_fresh_model_promises_the_click_rate_of_the_training_rows(shop: Workshop, network: dict[str, object]) -> None:
+    train = shop.prepared.train
+    labels = (np.arange(len(train)) < 0.02 * len(train)).astype(np.float32)
+    rare = replace(shop, prepared=replace(shop.prepared, train=replace(train, labels=labels)))
+    start = mean_logit(rare, network) - mean_logit(shop, network)
+    assert rare.prior == pytest.approx(math.log(0.02 / 0.98), rel=1e-6)
+    assert start == pytest.approx(rare.prior - shop.prior, abs=1e-4)
+
+
+def test_the_rate_is_the_weighted_one(shop: Workshop) -> None:
+    train = shop.prepared.train
+    weights = np.where(train.labels == 1, 1, 3).astype(np.float32)
+    weighed = replace(shop, prepared=replace(shop.prepared, train=replace(train, weights=weights)))
+    assert weighed.prior == pytest.approx(shop.prior - math.log(3), rel=1e-6)
+
+
+def test_the_reference_starts_at_zero(shop: Workshop) -> None:
+    training = shop.config.training.model_copy(update={"initialisation": "reference"})
+    assert replace(shop, config=shop.config.model_copy(update={"training": training})).prior == 0
