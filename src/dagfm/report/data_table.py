@@ -100,7 +100,7 @@ def _row(one: Mapping[str, Any], sampled: bool) -> tuple[str, ...]:
         "-" if unseen is None else f"{mark}{_share(unseen)}",
         "-" if alone is None else f"{alone['auc']:.3f}" + ("!" if alone["auc"] >= 0.95 else ""),
         "-" if shift is None else f"{shift['psi']:.2f}" + ("!" if any(one["large"] for one in drift.values()) else ""),
-        "-" if top is None else f"{mark}{_share(top['share'])} {_short(top['value'])}",
+        "-" if top is None or one["unique"] else f"{mark}{_share(top['share'])} {_short(top['value'])}",
         _numbers(one, sampled),
     )
 

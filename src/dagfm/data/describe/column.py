@@ -26,9 +26,12 @@ BLOCK = 1 << 13
 
 
 class Described:
-    """What is learned of one field. ``kinds`` are the stored types of its column, one a log."""
+    """What is learned of one field.
 
-    def __init__(self, field: Field, kinds: list[pa.DataType]) -> None:
+    ``kinds`` are the stored types of its column, one a log; ``shares``: its values are compared with other fields'.
+    """
+
+    def __init__(self, field: Field, kinds: list[pa.DataType], *, shares: bool = False) -> None:
         self.field, self.kinds = field, kinds
         self.reading: Reading = "ids"
         if field.type in ("token_seq", "float", "float_seq"):
@@ -39,7 +42,8 @@ class Described:
         self.lengths = Lengths() if self.reading in ("items", "vector") else None
         written = field.encode not in TIME_PARTS and all(map(_may_hold_text, kinds))
         self.spelling = Spelling() if self.reading in ("ids", "items") and written else None
-        self.whole = all(map(pa.types.is_signed_integer, kinds)) and field.encode not in TIME_PARTS
+        self.whole = all(map(pa.types.is_signed_integer, kinds)) and field.encode not in TIME_PARTS and not shares
+        """Whether cells are compared as whole numbers, not as text."""
         self._sample: list[tuple[Float64, Rows]] = []
 
     def add(self, column: pa.ChunkedArray, rows: Rows, sampled: NDArray[np.bool_], origin: str) -> None:

@@ -151,8 +151,8 @@ def _field(one: Described, subject: Subject, seen: Seen) -> dict[str, Any]:
             told["missing"] = _ratio(lengths["empty"], rows)
     if one.lengths is not None:
         told["lengths"] = one.lengths.described()
-    if one.spelling is not None:
-        told["spelling"] = one.spelling.described()
+    if one.reading in ("ids", "items"):
+        told["spelling"] = one.spelling.described() if one.spelling is not None else {}
     return told
 
 

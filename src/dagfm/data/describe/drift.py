@@ -35,7 +35,7 @@ def drift(counts: Float64) -> dict[str, dict[str, Any]] | None:
             psi = float(((p - q) * np.log(p / q)).sum())
             tv = float(np.abs(counts[:, part] / totals[part] - counts[:, 0] / totals[0]).sum() / 2)
             by_chance = (len(counts) - 1) * (1 / totals[part] + 1 / totals[0])
-            found[name] = {"psi": psi, "tv": tv, "large": psi >= LARGE + 3 * by_chance}
+            found[name] = {"psi": psi, "tv": tv, "large": bool(psi >= LARGE + 3 * by_chance)}
     return found
 
 

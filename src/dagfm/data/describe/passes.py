@@ -92,10 +92,12 @@ class _Look:
         columns = max(1, len(config.schema_.columns))
         self.chunk = max(1, min(CHUNK, CHUNK_CELLS // columns))
         progress.start("reading labels", total)
-        plan = make_plan(config.data, inputs.logs, self.folder, self.chunk, progress.advance, trainable=False)
+        whole = config.data.model_copy(update={"negatives": None})  # the log as it is, not as training samples it
+        plan = make_plan(whole, inputs.logs, self.folder, self.chunk, progress.advance, trainable=False)
         sizes = plan.sizes()
+        sharing = {name for one in config.fields if one.vocabulary for name in (one.name, one.vocabulary)}
         fields = [
-            Described(one, [log.types[one.source] for log, _ in inputs.logs])
+            Described(one, [log.types[one.source] for log, _ in inputs.logs], shares=one.name in sharing)
             for one in config.fields
             if one.cross is None
         ]
