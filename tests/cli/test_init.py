@@ -96,7 +96,7 @@ def test_the_written_file_can_be_prepared_and_says_why(folder: Path, kind: str) 
     assert "# - request is different in every row" in text
     assert "guessed from its name" in text
     if kind == "recbole":
-        assert config.data.tables == {"user_id": str(folder / "log.user")}
+        assert config.data.tables["user_id"].path == str(folder / "log.user")
     else:
         genres = config.fields[1]
         assert (genres.type, genres.separator, genres.max_length) == ("token_seq", "|", 3)

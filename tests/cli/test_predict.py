@@ -261,7 +261,7 @@ def test_rows_that_the_label_drops_count_in_a_refused_rows_number(
         (("--keep", "probability"), "--keep probability"),
         (("--keep", "position"), "--keep position: holds List(Float64), which CSV cannot; write .parquet with -o"),
         (("--keep", "usr"), "column 'usr' is in none of the files"),
-        (("--format", "excel"), "--format excel: unknown format; valid: parquet, csv, tsv, recbole"),
+        (("--format", "excel"), "--format: 'excel' is not valid; valid: parquet, csv, tsv, recbole"),
         (("-o", "nowhere.d/../scores.csv", "--keep", "x"), "column 'x'"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
 from dagfm.cli.rows import TABLE_HELP
 
 
@@ -14,7 +15,11 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
     rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of labelled raw rows.")],
     table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
-    format: Annotated[str | None, typer.Option(help="Format of ROWS where its suffix does not say it.")] = None,
+    format: Format = None,
+    separator: Separator = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    quote: Quote = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Measure AUC, logloss and calibration of a bundle on a labelled file, by the label rule it was trained with.
@@ -27,6 +32,7 @@ def evaluate(
     import numpy as np
 
     from dagfm import metrics
+    from dagfm.cli.file_options import file_options
     from dagfm.cli.rows import located, parse_tables, read_rows, score
     from dagfm.config.models import LabelConfig
     from dagfm.data.label import check_classes, labels
@@ -35,11 +41,12 @@ def evaluate(
     scorer = load(bundle)
     label = LabelConfig.model_validate(scorer.card["label"])
     weight = scorer.card.get("weight")
-    frame = read_rows(scorer, rows, format, parse_tables(table), [*label.columns, *([weight] if weight else [])])
-    with located(rows, format):
-        found = labels(frame, label, rows, weight)
+    options = file_options(format, separator, columns, encoding, quote)
+    raw = read_rows(scorer, rows, options, parse_tables(table), [*label.columns, *([weight] if weight else [])])
+    with located(raw):
+        found = labels(raw.frame, label, rows, weight)
         # Of all rows, dropped ones too, so that a refused cell is told with its row in the file.
-        logits = score(scorer, frame, rows)[found.kept]
+        logits = score(scorer, raw.frame, rows)[found.kept]
     clicks = found.clicks[found.kept]
     weights = None if found.weights is None else found.weights[found.kept]
     counted = clicks if weights is None else clicks[weights > 0]

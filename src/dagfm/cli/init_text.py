@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from dagfm.config.models import FileOptions
 from dagfm.data.infer import Column, Label, Proposal
 
 
@@ -20,6 +21,7 @@ def rendered(proposal: Proposal, file: str, output: Path) -> str:
         "",
         "data:",
         f"  train: {scalar(_path(file, output))}",
+        *_options(proposal.options),
         *_tables(proposal, output),
         *_label(proposal.label),
         *_split(proposal),
@@ -55,6 +57,11 @@ def _path(file: str, output: Path) -> str:
     if Path(file).is_absolute():
         return file
     return os.path.relpath(file, output.parent)
+
+
+def _options(options: FileOptions) -> list[str]:
+    """How the file is read, as it was said."""
+    return [f"  {name}: {scalar(value)}" for name, value in options.model_dump(mode="json", exclude_unset=True).items()]
 
 
 def _tables(proposal: Proposal, output: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
 from dagfm.cli.rows import TABLE_HELP
 
 _WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".tsv": "write_csv"}
@@ -23,7 +24,11 @@ def predict(
         list[str] | None, typer.Option(metavar="COLUMN", help="Column of ROWS to write too; may be repeated.")
     ] = None,
     table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
-    format: Annotated[str | None, typer.Option(help="Format of ROWS where its suffix does not say it.")] = None,
+    format: Format = None,
+    separator: Separator = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    quote: Quote = None,
 ) -> None:
     """Score every row of a file, in its order: a column 'probability', and the columns named by --keep.
 
@@ -34,6 +39,7 @@ def predict(
 
     import polars as pl
 
+    from dagfm.cli.file_options import file_options
     from dagfm.cli.rows import located, parse_tables, read_rows, score
     from dagfm.errors import InputError, listed
     from dagfm.files import replacing
@@ -46,10 +52,11 @@ def predict(
     if "probability" in kept:
         raise InputError("--keep probability: that is the name of the column with the scores; rename the input column")
     scorer = load(bundle)
-    frame = read_rows(scorer, rows, format, parse_tables(table), kept)
-    with located(rows, format):
-        probabilities = sigmoid(score(scorer, frame, rows)).astype("float32")
-    scored = frame.with_columns(pl.Series("probability", probabilities))
+    options = file_options(format, separator, columns, encoding, quote)
+    raw = read_rows(scorer, rows, options, parse_tables(table), kept)
+    with located(raw):
+        probabilities = sigmoid(score(scorer, raw.frame, rows)).astype("float32")
+    scored = raw.frame.with_columns(pl.Series("probability", probabilities))
     scored = scored.select([*kept, "probability"])
     nested = [name for name, kind in scored.schema.items() if kind.is_nested()]
     if nested and (output is None or output.suffix != ".parquet"):
@@ -61,6 +68,6 @@ def predict(
         scored.write_csv(buffer)
         typer.echo(buffer.getvalue(), nl=False)
         return
-    options = {"separator": "\t"} if output.suffix == ".tsv" else {}
+    written = {"separator": "\t"} if output.suffix == ".tsv" else {}
     with replacing(output) as temporary:
-        getattr(scored, _WRITERS[output.suffix])(temporary, **options)
+        getattr(scored, _WRITERS[output.suffix])(temporary, **written)

@@ -129,11 +129,12 @@ def _explained(error: ValidationError, origin: str) -> str:
     problems = error.errors(include_url=False)
     # A list with a wrong member is also reported as too short, and a wrong number as not one of the words.
     told = [problem for problem in problems if problem["type"] != "too_short"] or problems
-    lines = dict.fromkeys(f"{origin}: {_line(problem)}" for problem in told)
+    lines = dict.fromkeys(f"{origin}: {problem_told(problem)}" for problem in told)
     return "\n".join(lines)
 
 
-def _line(problem: Any) -> str:
+def problem_told(problem: Any) -> str:
+    """One of pydantic's problems as a line that starts with the key."""
     location = [part for part in problem["loc"] if not _is_tag(part)]
     key = ".".join(str(part) for part in location)
     message = problem["msg"].removeprefix("Value error, ")

@@ -174,6 +174,10 @@ class FileOptions(_Section):
         return FileOptions(**{name: getattr(self, name) for name in FileOptions.model_fields})
 
 
+AS_SUFFIXES_SAY = FileOptions()
+"""The options of files that need none."""
+
+
 class TableConfig(FileOptions):
     """A side table: its file, and how it is read where that is not as the click log."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagfm.config.models import Config
 from dagfm.data.dataset import FORMAT
-from dagfm.data.log import AbsentColumnError, Log, identities, open_log
+from dagfm.data.log import AbsentColumnError, Log, check_alike, identities, open_log
 from dagfm.data.split import TEST, TRAIN, VALID
 from dagfm.errors import InputError
 from dagfm.files import fingerprint
@@ -45,6 +45,8 @@ def open_inputs(config: Config, store: Path, progress: Progress) -> Inputs:
             logs.append((open_log(paths, data, data.tables, store, progress.line), part))
     for one, place in logs:
         _check_columns(config, one, place)
+    for other, place in logs[1:]:
+        check_alike(train, other, [column for column, _ in _needed(config, place)])
     return Inputs(logs)
 
 

@@ -34,6 +34,8 @@ from dagfm.files import seal, write_array
 from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
+STORE = ".dagfm"
+"""Folder beside a configuration that holds what can be made again."""
 MEMORY = 1_500_000_000
 """Bytes that preparation may hold, about, where the caller says nothing; embedding tables are not of its making."""
 _ROWS, _LEAST_ROWS = 1 << 18, 1024
@@ -52,13 +54,13 @@ def prepare(config: Config, home: Path, progress: Progress | None = None, memory
     """
     progress = progress or LoggedProgress()
     key = prepared_fingerprint(config)
-    store = home / ".dagfm" / "prepared"
+    store = home / STORE / "prepared"
     final = store / key
     with claim(store, key, progress):
         if final.exists():
             progress.line(f"prepared data {key} is there")
             return Prepared.open(final)
-        inputs = open_inputs(config, home / ".dagfm", progress)
+        inputs = open_inputs(config, home / STORE, progress)
         unfinished = store / f".{key}.tmp"
         coming = forecast(config, inputs, memory)
         progress.line(coming.told())

@@ -14,7 +14,7 @@ from dagfm.encoding.scale import Scale
 from dagfm.encoding.values import Float64
 from dagfm.errors import InputError
 from dagfm.files import replacing
-from dagfm.schema import FIRST, UNKNOWN
+from dagfm.schema import FIRST
 
 
 def smoothed(clicks: Float64, rows: Float64, prior: float, smoothing: float) -> Float64:
@@ -94,15 +94,3 @@ class Statistics:
 def encoded(form: Scale | Grid, values: Float64) -> Int32 | Float32:
     """``smoothed`` values (n, 2) as the field holds them."""
     return form.encode(values) if isinstance(form, Grid) else form.apply(values)
-
-
-def totals(ids: Indices, clicks: Float64, weights: Float64 | None, rows: int) -> tuple[Float64, Float64]:
-    """Clicks and rows, each (rows,), of source ids (n,) with labels ``clicks`` (n,); *unknown* has none.
-
-    With weights (n,), a row counts as often as its weight.
-    """
-    amount = np.ones(len(ids)) if weights is None else np.asarray(weights, np.float64)
-    counted = np.bincount(ids, weights=amount, minlength=rows)
-    clicked = np.bincount(ids, weights=amount * clicks, minlength=rows)
-    counted[UNKNOWN] = clicked[UNKNOWN] = 0.0
-    return clicked, counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -16,7 +17,8 @@ from dagfm.config import Config, load_config
 from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
-from dagfm.data.prepare import prepare
+from dagfm.data.log import spool
+from dagfm.data.prepare import STORE, prepare
 from dagfm.data.split import PARTS
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
@@ -62,16 +64,23 @@ def fit(
     overrides: Iterable[str] = (),
     seeds: int = 1,
     baselines: Iterable[Baseline] = (),
+    train: Any = None,
+    valid: Any = None,
+    test: Any = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train teacher and students as ``source`` says and leave metrics, results and a bundle in ``run``.
 
     ``source``: a YAML file, a mapping or a ``Config``; ``run`` defaults to ``runs/<name of the file>``; ``overrides``:
     ``key=value`` as ``--set`` takes them; ``seeds`` repeats everything with ``training.seed`` and the seeds after it;
-    ``baselines``: scratch (the student on clicks alone), fm. What is finished is not done again, what was interrupted
-    continues, what depends on a changed key is redone. Raises InputError for wrong input, naming file, row or key.
+    ``baselines``: scratch (the student on clicks alone), fm. ``train``, ``valid``, ``test``: rows, as a table or an
+    iterable of tables (polars, pandas, arrow), that take the place of the files which the configuration names. What is
+    finished is not done again, what was interrupted continues, what depends on a changed key is redone. Raises
+    InputError for wrong input, naming file, row or key.
     """
-    config = load_config(source, overrides)
+    home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
+    given = _spooled({"train": train, "valid": valid, "test": test}, home / STORE)
+    config = load_config(source, [*overrides, *given])
     directory = Path(run) if run is not None else default_directory(source)
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
@@ -83,7 +92,6 @@ def fit(
     with claim(directory):
         keep_freed_memory()
         watch = progress or LoggedProgress()
-        home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
         prepared = prepare(config, home, watch)
         describe(directory, config, prepared)
         pretrained = PretrainedVectors.read(config, prepared)
@@ -253,6 +261,14 @@ class _Story:
 
     def _place(self, *parts: str, seed: int) -> Path:
         return place_of(self.directory, *parts, seed=seed, several=self.several)
+
+
+def _spooled(rows: Mapping[str, Any], store: Path) -> list[str]:
+    """The overrides that put rows from memory, written below ``store``, in the place of files."""
+    given = {f"data.{part}": str(spool(table, store, part)) for part, table in rows.items() if table is not None}
+    # The files' format is not theirs; a suffix says what the files that stay are.
+    formats = {"data.format": None} if given else {}
+    return [f"{key}={json.dumps(value)}" for key, value in {**given, **formats}.items()]
 
 
 def _known(baselines: Iterable[Baseline]) -> tuple[Baseline, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -63,9 +64,25 @@ def test_a_file(folder: Path) -> None:
 def test_text_gives_the_same_figures(folder: Path) -> None:
     told = [json.loads(_run(name, "--json")[1]) for name in ("log.parquet", "log.csv")]
     for one, other in zip(*(each["fields"] for each in told), strict=True):
-        for key in FIELD_KEYS - {"stored", "alone", "top"}:
-            assert one[key] == pytest.approx(other[key]) if isinstance(one[key], float) else one[key] == other[key], key
-    assert told[0]["pairs"] == told[1]["pairs"]
+        for key in FIELD_KEYS - {"stored", "top"}:
+            assert _rounded(one[key]) == _rounded(other[key]), key
+    assert _rounded(told[0]["pairs"]) == _rounded(told[1]["pairs"])
+
+
+def _rounded(value: Any) -> Any:
+    """Sums of floats depend on their order, which the hashes of text and numbers decide."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 9) if isinstance(value, float) else value
+
+
+def test_a_headerless_file(folder: Path) -> None:
+    lines = Path("log.csv").read_text().splitlines()
+    Path("log.txt").write_text("\n".join(line.replace(",", "::") for line in lines[1:]) + "\n")
+    code, out, _ = _run("log.txt", "--separator", "::", "--columns", lines[0])
+    assert code == 0 and "user_id x item_id" in out
 
 
 def test_a_configuration_as_json_has_all_keys(folder: Path) -> None:
@@ -99,6 +116,7 @@ def test_tables_fit_the_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch, 
         (("nowhere.parquet",), "nowhere.parquet: no such file"),
         (("log.parquet", "--label", "clik"), "Did you mean 'click'?"),
         (("log.parquet", "--json", "--markdown"), "not both"),
+        (("dagfm.yaml", "--format", "csv"), "--format: for data files"),
         (("dagfm.yaml", "--label", "click"), "--set data.label=COLUMN"),
         (("log.parquet", "--set", "data.label=click"), "--set is for configurations"),
         (("dagfm.yaml", "--set", "fields=[{name: usr_id}]"), "Did you mean 'user_id'?"),

@@ -11,15 +11,10 @@ from published import avazu_text, criteo, criteo_text, criteo_x1, frappe_text, l
 from typer.testing import CliRunner
 
 from dagfm.cli.app import app
-from dagfm.cli.data import VERBS
 from dagfm.config import load_config
-from dagfm.config.models import DataConfig
 from dagfm.data.catalog.criteo import X1, X4
 
 # Until `dagfm data prepare` and the keys that say how text is read are there; then this goes.
-pytestmark = pytest.mark.skipif(
-    "prepare" not in VERBS or "columns" not in DataConfig.model_fields, reason="needs 'data prepare' and 'data.columns'"
-)
 
 Make = Callable[[Path], str]
 PARTS = (("train", 400), ("valid", 100), ("test", 100))

@@ -19,11 +19,15 @@ import pytest
 from dagfm.config import load_config
 from dagfm.data.prepare import prepare
 from dagfm.data.simulate import Simulation, simulate
-from dagfm.data.split import random_split
 from dagfm.errors import InputError
 from dagfm.metrics import auc, logloss
 
 SMALL: dict[str, Any] = {"rows": 80_000, "fields": 5, "ids": 300, "floats": 1, "shard_rows": 35_000}
+
+
+def rows_for_testing(rows: int) -> np.ndarray:
+    """The test rows of the default split, ascending."""
+    return np.sort(np.random.default_rng(2022).permutation(rows)[: rows // 10])
 
 
 def log(simulation: Simulation) -> pl.DataFrame:
@@ -72,7 +76,7 @@ def test_the_configuration_prepares(made: Simulation, tmp_path: Path) -> None:
     }
     prepared = prepare(config, tmp_path)
     assert [len(getattr(prepared, part)) for part in ("train", "valid", "test")] == [64_000, 8_000, 8_000]
-    labels = log(made)["click"].to_numpy()[random_split(80_000, (0.8, 0.1, 0.1), 2022)[2]]
+    labels = log(made)["click"].to_numpy()[rows_for_testing(80_000)]
     np.testing.assert_array_equal(prepared.test.labels, labels)
 
 
@@ -83,7 +87,7 @@ def test_equal_options_give_equal_bytes(made: Simulation, tmp_path: Path) -> Non
     assert (log(other)["t4"] != log(made)["t4"]).mean() > 0.9
 
 
-def test_rows_do_not_depend_on_shards_or_on_how_many_follow(made: Simulation, tmp_path: Path) -> None:
+def rows_for_testing_do_not_depend_on_shards_or_on_how_many_follow(made: Simulation, tmp_path: Path) -> None:
     whole = log(made)
     shards = simulate(tmp_path / "shards", **{**SMALL, "shard_rows": 13_000})
     assert log(shards).equals(whole)
@@ -120,7 +124,7 @@ def test_the_click_rate_is_as_asked(made: Simulation) -> None:
 
 
 def test_the_printed_figures_are_those_of_the_truth_on_the_test_rows(made: Simulation) -> None:
-    rows = random_split(80_000, (0.8, 0.1, 0.1), 2022)[2]
+    rows = rows_for_testing(80_000)
     frame = truth(made)
     assert frame["click"].equals(log(made)["click"])
     labels, best = frame["click"].to_numpy()[rows], frame["probability"].to_numpy()[rows].astype(np.float64)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
+
 
 def describe(
     source: Annotated[
@@ -17,6 +19,11 @@ def describe(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration.")
     ] = None,
+    format: Format = None,
+    separator: Separator = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    quote: Quote = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
 ) -> None:
@@ -29,6 +36,7 @@ def describe(
     """
     import json
 
+    from dagfm.cli.file_options import file_options
     from dagfm.cli.progress import progress_for_stderr
     from dagfm.data.describe import describe as describe_data
     from dagfm.errors import InputError
@@ -37,13 +45,17 @@ def describe(
     if as_json and as_markdown:
         raise InputError("give --json or --markdown, not both")
     is_config = source.lower().endswith((".yaml", ".yml"))
+    options = file_options(format, separator, columns, encoding, quote)
+    if is_config and options.model_fields_set:
+        named = ", ".join(f"--{name}" for name in sorted(options.model_fields_set))
+        raise InputError(f"{named}: for data files; of a configuration, use --set data.KEY=VALUE")
     if is_config and label is not None:
         raise InputError("--label is for data files; of a configuration, use --set data.label=COLUMN")
     if not is_config and overrides:
         raise InputError("--set is for configurations; 'dagfm init' writes one from a data file")
     watch = progress_for_stderr()
     try:
-        told = describe_data(source, label, watch, overrides or [])
+        told = describe_data(source, label, watch, overrides or [], options)
     finally:
         watch.finish()
     if as_json:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dagfm.data.catalog.entry import MAIN_ROLES, DataSet, Edition, Layout
 from dagfm.data.catalog.recognise import fault, fitting
 from dagfm.data.catalog.sample import sample
-from dagfm.data.read import expand
+from dagfm.data.log import expand
 from dagfm.errors import InputError, listed
 
 _PACKED = ("", ".gz", ".zst")
@@ -58,7 +58,7 @@ def choose(dataset: DataSet, given: Sequence[str]) -> tuple[Edition, dict[str, S
 def _sources(text: str, dataset: DataSet) -> list[Source]:
     folder = Path(text)
     if not folder.is_dir():
-        return [Source(text, tuple(expand([text])))]
+        return [Source(text, tuple(place.path for place in expand([text])))]
     for edition in dataset.editions:
         names = [_existing(folder / part.usual) for part in edition.main.values()]
         if all(names):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.describe.column import Described
 from dagfm.data.describe.combinations import Combination, repetition
 from dagfm.data.describe.drift import drift, of_numbers, of_values
@@ -37,17 +38,17 @@ def describe(
     label: str | None = None,
     progress: Progress | None = None,
     overrides: Sequence[str] = (),
-    options: dict[str, Any] | None = None,
+    options: FileOptions = AS_SUFFIXES_SAY,
 ) -> dict[str, Any]:
     """Describe the click log ``source``: a data file or glob, or a YAML configuration.
 
-    Of a file, types and label are inferred as ``dagfm init`` does, and the split is the default one. Works in bounded
-    memory. Raises InputError for what cannot be read, and for a label that is none.
+    Of a file, read as ``options`` say, types and label are inferred as ``dagfm init`` does, and the split is the default
+    one; ``overrides`` are a configuration's. Works in bounded memory. Raises InputError for what cannot be read, and for a label that is none.
     """
     if Path(source).suffix.lower() in CONFIGURATIONS:
         subject = of_config(Path(source), list(overrides))
     else:
-        subject = of_file(str(source), label, options or {})
+        subject = of_file(str(source), label, options)
     with look(subject, progress or LoggedProgress()) as seen:
         return _told(subject, seen)
 

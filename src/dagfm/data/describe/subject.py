@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dagfm.config import load_config
-from dagfm.config.models import Config
+from dagfm.config.models import Config, FileOptions
 from dagfm.data.infer import Column, Proposal, inspect
 from dagfm.data.infer.labels import is_outcome
 from dagfm.schema import TIME_PARTS
@@ -51,12 +51,12 @@ def of_config(path: Path, overrides: list[str]) -> Subject:
     return Subject(str(path), path.resolve().parent, config, configured=True, time=_time(config))
 
 
-def of_file(path: str, label: str | None, options: dict[str, Any]) -> Subject:
+def of_file(path: str, label: str | None, options: FileOptions) -> Subject:
     """All columns of a data file, typed as ``dagfm init`` does; a column that it leaves out is described all the same.
 
     Raises InputError where there are no rows, or no usable label.
     """
-    proposal = inspect(path, label, **options)
+    proposal = inspect(path, label, options)
     named: dict[str, str | float] = {"column": proposal.label.column}
     if proposal.label.positive_from is not None:
         named["positive_from"] = proposal.label.positive_from
@@ -67,7 +67,8 @@ def of_file(path: str, label: str | None, options: dict[str, Any]) -> Subject:
             fields.append(
                 SchemaField(name=column.name, type=column.type, size=1 if column.type == "float_seq" else None)
             )
-    data = {"train": path, "tables": proposal.tables, "label": named, **options}
+    how = options.model_dump(exclude_unset=True)
+    data: dict[str, Any] = {"train": path, "tables": proposal.tables, "label": named, **how}
     config = load_config({"data": data, "fields": [one.model_dump() for one in fields]})
     left_out = {column.name: column.why for column in proposal.left_out}
     warnings = {column.name: column.warnings for column in proposal.columns if column.warnings}

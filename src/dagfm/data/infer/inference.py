@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.infer.ids import id_warnings
 from dagfm.data.infer.labels import find_label, is_outcome, positives
 from dagfm.data.infer.leaks import gives_label_away
@@ -20,22 +21,22 @@ from dagfm.schema import FieldType
 ENOUGH_TO_CALL_UNIQUE = 50  # fewer rows are often all different by chance
 
 
-def infer(path: str, label: str | None = None) -> Proposal:
+def infer(path: str, label: str | None = None, options: FileOptions = AS_SUFFIXES_SAY) -> Proposal:
     """Propose a configuration for the click log at ``path``.
 
-    ``label`` names the label's column; without it a well-known name is looked for. Raises InputError when there are no
-    rows, no usable label, or no column left to learn from.
+    ``label`` names the label's column; without it a well-known name is looked for. ``options`` say how the file is
+    read. Raises InputError when there are no rows, no usable label, or no column left to learn from.
     """
-    proposal = inspect(path, label)
+    proposal = inspect(path, label, options)
     if not proposal.columns:
         reasons = "; ".join(f"'{one.name}' {one.why}" for one in proposal.left_out) or "the label is the only column"
         raise InputError(f"{path}: no column left to learn from: {reasons}")
     return proposal
 
 
-def inspect(path: str, label: str | None = None) -> Proposal:
+def inspect(path: str, label: str | None = None, options: FileOptions = AS_SUFFIXES_SAY) -> Proposal:
     """As ``infer``, but content with a log of which nothing is left to learn from."""
-    sample = read_sample(path)
+    sample = read_sample(path, options)
     if sample.rows.is_empty():
         raise InputError(f"{path}: no rows; expected a header and at least one row")
     found = find_label(sample.rows, label, path)
@@ -43,10 +44,11 @@ def inspect(path: str, label: str | None = None) -> Proposal:
     columns: list[Column] = []
     left_out: list[LeftOut] = []
     times: list[TimeColumn] = []
+    taken = set(sample.rows.columns)
     for values in sample.rows.iter_columns():
         if values.name == found.column:
             continue
-        parts, time = _time_parts(values, clicks, sample)
+        parts, time = _time_parts(values, clicks, taken)
         if time is not None:
             times.append(time)
         for decided in parts or [_decide(values, clicks, sample)]:
@@ -56,17 +58,19 @@ def inspect(path: str, label: str | None = None) -> Proposal:
                 left_out.append(decided)
     sides = {column.name: side for column in columns if (side := suggested_side(column.name))}
     time = times[0] if times else None
-    return Proposal(len(sample.rows), sample.whole, found, tuple(columns), tuple(left_out), sample.tables, sides, time)
+    return Proposal(
+        len(sample.rows), sample.whole, found, tuple(columns), tuple(left_out), sample.tables, sides, options, time
+    )
 
 
 def _time_parts(
-    values: pl.Series, clicks: pl.Series, sample: Sample
+    values: pl.Series, clicks: pl.Series, taken: set[str]
 ) -> tuple[list[Column | LeftOut], TimeColumn | None]:
     """The fields of a column of points in time, and how it is read; nothing for other columns."""
     if _unfit(values, clicks) or not is_time(values):
         return [], None
     time = time_column(values)
-    return list(proposed_parts(values, time, set(sample.rows.columns))), time
+    return proposed_parts(values, time, taken), time
 
 
 def _decide(values: pl.Series, clicks: pl.Series, sample: Sample) -> Column | LeftOut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
 from dagfm.schema import Encode, FieldType, Side
 
 
@@ -71,5 +72,7 @@ class Proposal:
     """Side tables found beside the file, by key column."""
     sides: dict[str, tuple[Side, str]]
     """For some fields a side, and the word in the field's name that suggests it."""
+    options: FileOptions = AS_SUFFIXES_SAY
+    """How the file is read."""
     time: TimeColumn | None = None
     """The first column of points in time, if any."""

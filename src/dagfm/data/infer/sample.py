@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from dagfm.data.formats import SUFFIXES
+from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.infer.text import numbers_in_text
-from dagfm.data.read import collect, expand, scan
-from dagfm.data.text import check_header
+from dagfm.data.log import Log, as_frame, expand, first_rows, format_of, open_log
+from dagfm.data.log.recbole import atomic_types
 from dagfm.schema import FieldType
 
 MAX_ROWS = 1_000_000
@@ -30,63 +31,56 @@ class Sample:
     """Side table by key column."""
 
 
-def read_sample(path: str) -> Sample:
+def read_sample(path: str, options: FileOptions = AS_SUFFIXES_SAY) -> Sample:
     """Read the sample of one click log; for RecBole with the ``.user`` and ``.item`` files of the same stem.
 
     Raises InputError naming the file where one cannot be read.
     """
-    rows, whole = _rows(path)
-    types = _header_types(path)
+    rows, whole = _rows(path, options)
+    types = _header_types(path, options)
     tables = _tables_beside(path, rows.columns)
     for key, table in tables.items():
-        theirs, _ = _rows(table)
+        theirs, _ = _rows(table, options)
         new = [name for name in theirs.columns if name not in rows.columns]
         # Only the key's text is certain to agree between two files that were typed apart.
         keyed = theirs.select(pl.col(key).cast(pl.String), *new).unique(key, keep="first", maintain_order=True)
         rows = rows.with_columns(pl.col(key).cast(pl.String)).join(keyed, on=key, how="left", maintain_order="left")
-        types = {**_header_types(table), **types}
+        types = {**_header_types(table, options), **types}
     return Sample(rows, whole, types, tables)
 
 
-def _rows(path: str) -> tuple[pl.DataFrame, bool]:
-    frame = scan((path,))
-    columns = frame.collect_schema().names()
-    limit = max(1, min(MAX_ROWS, MAX_CELLS // max(1, len(columns))))
-    if _format(path) == "parquet":
-        return _spread(frame, limit, path)
-    # As text first: the reader's own guess has already lost leading zeros, and may rest on a few rows.
-    rows = collect(scan((path,), text=set(columns)).head(limit + 1), path)
-    head = rows.head(limit)
-    return head.select(numbers_in_text(values) for values in head.iter_columns()), len(rows) <= limit
+def _rows(path: str, options: FileOptions) -> tuple[pl.DataFrame, bool]:
+    files = [place.path for place in expand((path,))]
+    if format_of(files[0], options) == "parquet":
+        with tempfile.TemporaryDirectory() as store:
+            return _spread(open_log((path,), options, {}, Path(store)))
+    few, _ = first_rows(files, options, 1)
+    table, whole = first_rows(files, options, _limit(few.num_columns))
+    # As text first: any other guess has already lost leading zeros, and may rest on a few rows.
+    return pl.DataFrame([numbers_in_text(values) for values in as_frame(table).iter_columns()]), whole
 
 
-def _spread(frame: pl.LazyFrame, limit: int, path: str) -> tuple[pl.DataFrame, bool]:
+def _limit(columns: int) -> int:
+    return max(1, min(MAX_ROWS, MAX_CELLS // max(1, columns)))
+
+
+def _spread(rows: Log) -> tuple[pl.DataFrame, bool]:
     """Half the sample from the head, half in slices over the rest: a log sorted by day or user shows more than one."""
-    total = collect(frame.select(pl.len()), path).item()
+    total, limit, columns = len(rows), _limit(len(rows.types)), list(rows.types)
     if total <= limit:
-        return collect(frame, path), True
+        return rows.frame(columns), True
     head = limit // 2
     length = (limit - head) // SLICES
     step = (total - head - length) // (SLICES - 1)  # the last slice ends with the file, up to rounding
-    slices = [frame.slice(head + step * index, length) for index in range(SLICES)]
-    return collect(pl.concat([frame.head(head), *slices]), path), False
+    slices = [(0, head), *((head + step * index, length) for index in range(SLICES))]
+    tables = [next(rows.batches(columns, size, start)) for start, size in slices if size]
+    return pl.concat(map(as_frame, tables)), False
 
 
-def _format(path: str) -> str | None:
-    return SUFFIXES.get(Path(path).suffix.lower())
-
-
-def _header_types(path: str) -> dict[str, FieldType]:
+def _header_types(path: str, options: FileOptions) -> dict[str, FieldType]:
     """Types of a RecBole header such as ``user_id:token``; empty for other formats."""
-    if _format(path) != "recbole":
-        return {}
-    known: dict[str, FieldType] = {}
-    for header in check_header(expand((path,))[0], "\t", None):
-        name, _, kind = header.rpartition(":")
-        match kind:
-            case "token" | "token_seq" | "float" | "float_seq":
-                known[name] = kind
-    return known
+    first = expand((path,))[0].path
+    return atomic_types(first, options) if format_of(first, options) == "recbole" else {}
 
 
 def _tables_beside(path: str, columns: list[str]) -> dict[str, str]:
@@ -97,7 +91,7 @@ def _tables_beside(path: str, columns: list[str]) -> dict[str, str]:
     for suffix in (".user", ".item"):
         table = Path(path).with_suffix(suffix)
         if table.is_file():
-            key = scan((str(table),)).collect_schema().names()[0]
+            key = next(iter(atomic_types(table, AS_SUFFIXES_SAY)))
             if key in columns:
                 tables[key] = str(table)
     return tables

@@ -61,7 +61,7 @@ class Layout:
     parse: Callable[[Block], pa.Table]
 
 
-def blocks(characters: Characters, cutting: Cutting, position: int, line: int, size: int = BLOCK) -> Iterator[Block]:
+def blocks(characters: Characters, cutting: Cutting, position: int, line: int, size: int) -> Iterator[Block]:
     """The records from ``position`` on, where ``line`` starts. Blank lines at the file's end are left out.
 
     Raises InputError for a quote that is never closed.

@@ -29,7 +29,11 @@ class Characters:
         self._seen = self._lines = 0
         """Bytes of the file, once decompressed, and its line ends, that have been decoded."""
         self._held = b""
-        first = self.read(len(_MARK.encode()))
+        try:
+            first = self.read(len(_MARK.encode()))
+        except InputError:
+            self.close()
+            raise
         self.mark = len(first) if first == _MARK.encode() else 0
         """Bytes of the byte order mark."""
         if not self.mark:

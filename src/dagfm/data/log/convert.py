@@ -20,23 +20,20 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from dagfm.config.models import FileOptions
-from dagfm.data.log.blocks import Block, Layout, blocks
+from dagfm.data.log.blocks import BLOCK, Block, Layout, blocks
 from dagfm.data.log.characters import Characters
 from dagfm.data.log.formats import format_of
 from dagfm.data.log.kinds import kind_of
 from dagfm.data.log.layouts import layout_of
-from dagfm.data.log.parquet import ParquetRows
+from dagfm.data.log.parquet import ROW_GROUP, WRITING, ParquetRows
 from dagfm.data.log.paths import identity
+from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
 
 FORMAT = 1
 """Version of what is written; another one is converted anew."""
 _KIND = "dagfm converted text"
 _END = b"dagfm.end"
-_ROW_GROUP = 1 << 18
-_DICTIONARY = 1 << 28
-"""Bytes of distinct text a column and row group may have and stay a dictionary: all that a block can hold, so that
-reading it back never has to encode it."""
 _WORKERS = 2
 """Blocks that are parsed and written side by side; each holds some 200 MB at most."""
 _TELL = 5.0
@@ -94,10 +91,12 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
     position, line = (shards[-1]["end"], shards[-1]["line"]) if shards else (layout.position, layout.line)
     watch = _Watch(path, sum(shard["rows"] for shard in shards), progress)
     with closing(Characters(path, options.encoding)) as characters:
-        cut = blocks(characters, layout.cutting, position, line)
+        cut = blocks(characters, layout.cutting, position, line, BLOCK)
         for shard in _in_order(cut, layout, folder, len(shards)):
             shards.append(shard)
             watch.advance(shard["rows"])
+    if not shards:
+        raise InputError(f"{path}: the table has no rows")
     pa.default_memory_pool().release_unused()
     watch.finish()
     write_json(folder / MANIFEST, {"kind": _KIND, "format": FORMAT, "from": str(path), "shards": shards})
@@ -128,15 +127,7 @@ def _shard(block: Block, layout: Layout, file: Path) -> dict[str, Any]:
     rows = len(table)
     table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
     with replacing(file) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            row_group_size=_ROW_GROUP,
-            dictionary_pagesize_limit=_DICTIONARY,
-            write_statistics=False,  # nobody asks for them, and text makes them dear
-            write_page_checksum=True,
-            compression="lz4",
-        )
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP, **WRITING)
         del table
     return {"name": file.name, "rows": rows, "bytes": file.stat().st_size, "end": end, "line": line}
 
@@ -158,21 +149,24 @@ def _left_behind(folder: Path) -> list[dict[str, Any]]:
 
 
 class _Watch:
-    """Tells now and then how far a conversion is."""
+    """Tells now and then how far a conversion is; nothing where it is over in a moment."""
 
     def __init__(self, path: Path, rows: int, progress: Progress) -> None:
         self.path, self.before, self.rows, self.progress = path, rows, rows, progress
         self.began = self.told = time.monotonic()
-        progress(f"converting {path} to Parquet" + (f", from row {rows + 1:,} on" if rows else ""))
+        if rows:
+            progress(f"converting {path} to Parquet goes on from row {rows + 1:,}")
 
     def advance(self, rows: int) -> None:
         self.rows += rows
         if time.monotonic() - self.told >= _TELL:
             self.told = time.monotonic()
-            self.progress(f"converting {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+            self.progress(f"converting {self.path} to Parquet: {self._so_far()}")
 
     def finish(self) -> None:
-        self.progress(f"converted {self.path}: {self.rows:,} rows, {self._speed():,.0f} rows/s")
+        if self.told != self.began:
+            self.progress(f"converted {self.path}: {self._so_far()}")
 
-    def _speed(self) -> float:
-        return (self.rows - self.before) / max(time.monotonic() - self.began, 1e-9)
+    def _so_far(self) -> str:
+        speed = (self.rows - self.before) / max(time.monotonic() - self.began, 1e-9)
+        return f"{self.rows:,} rows, {speed:,.0f} rows/s"

@@ -8,6 +8,7 @@ from pathlib import Path
 from dagfm.config.models import FileOptions
 from dagfm.data.log.blocks import Layout
 from dagfm.data.log.formats import format_of
+from dagfm.data.log.libsvm import libffm_layout, libsvm_layout
 from dagfm.data.log.recbole import recbole_layout
 from dagfm.data.log.separated import csv_layout, tsv_layout
 
@@ -15,6 +16,8 @@ LAYOUTS: dict[str, Callable[[Path, FileOptions], Layout]] = {
     "csv": csv_layout,
     "tsv": tsv_layout,
     "recbole": recbole_layout,
+    "libsvm": libsvm_layout,
+    "libffm": libffm_layout,
 }
 
 

@@ -107,7 +107,7 @@ class Log:
         read = list(dict.fromkeys([*own, *joined]))
         missed = dict.fromkeys(joined, 0)
         seen = 0
-        for table in _of_size(self._own(read, rows, start), rows):
+        for table in of_size(self._own(read, rows, start), rows):
             found = {name: table[name] for name in read}
             for side in sides:
                 taken, absent = side.join(table[side.key])
@@ -200,7 +200,7 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def _of_size(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+def of_size(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
     """The same rows in tables of exactly ``rows``, the last one apart."""
     held: list[pa.Table] = []
     count = 0

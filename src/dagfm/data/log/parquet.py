@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dagfm.data.log.kinds import TEXT, kind_of
 from dagfm.errors import InputError, listed
+
+ROW_GROUP = 1 << 18
+WRITING: dict[str, Any] = {
+    # All distinct text that a row group can hold: reading text back never has to encode it again.
+    "dictionary_pagesize_limit": 1 << 30,
+    "write_statistics": False,  # nobody asks for them, and text makes them dear
+    "write_page_checksum": True,
+    "compression": "lz4",
+}
+"""How Parquet that is read by us alone is written."""
 
 _BUFFER = 1 << 18
 """Bytes read ahead a column. Column chunks are streamed through it: a row group may be larger than memory."""

@@ -37,10 +37,11 @@ def expand(paths: Iterable[str]) -> list[Place]:
             found += _of_one(Path(path))
             continue
         matches = sorted(map(Path, glob.glob(path, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute patterns
-        files = [Place(match, _partition(match.parent)) for match in matches if match.is_file() and not _hidden(match)]
+        matches = [match for match in matches if not any(map(_hidden, _matched(match, path)))]
+        files = [Place(match, _partition(match.parent)) for match in matches if match.is_file()]
         if not files:
             # A glob that ends at folders, such as log/day=*, means what is in them.
-            files = [place for match in matches if match.is_dir() and not _hidden(match) for place in _below(match)]
+            files = [place for match in matches if match.is_dir() for place in _below(match)]
         if not files:
             raise InputError(f"{path}: no file matches")
         found += files
@@ -83,18 +84,19 @@ def _below(folder: Path) -> list[Place]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(map(_hidden, (path, *_between(path.parent, folder))))
+        if path.is_file() and not any(map(_hidden, path.relative_to(folder).parts))
     ]
     return [Place(path, _partition(path.parent)) for path in files]
 
 
-def _between(inner: Path, outer: Path) -> list[Path]:
-    return [folder for folder in (inner, *inner.parents) if folder != outer and folder.is_relative_to(outer)]
+def _matched(match: Path, pattern: str) -> list[str]:
+    """The parts of ``match`` that the pattern leaves open."""
+    return [part for part in match.parts if part not in Path(pattern).parts]
 
 
-def _hidden(path: Path) -> bool:
+def _hidden(name: str) -> bool:
     # A partition's own name may start with an underscore.
-    return path.name.startswith(".") or (path.name.startswith("_") and "=" not in path.name)
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def _partition(folder: Path) -> dict[str, str | None]:

@@ -85,7 +85,8 @@ def _by_parity(data: bytes, separator: bytes, quote: bytes) -> Quoted | None:
     closing = places[1::2] + 1
     if len(closing) < len(opening):
         closing = np.append(closing, _OPEN)
-    return Quoted(opening, closing)
+    apart = opening[1:] != closing[:-1]
+    return Quoted(opening[np.append(True, apart)], closing[np.append(apart, True)])
 
 
 def _one_by_one(data: bytes, separator: bytes, quote: bytes) -> Quoted:

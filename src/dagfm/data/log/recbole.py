@@ -11,14 +11,13 @@ from dagfm.config.models import FileOptions
 from dagfm.data.log.blocks import Block, Layout
 from dagfm.data.log.separated import parsed, separated
 from dagfm.errors import InputError, listed
-
-TYPES = ("token", "token_seq", "float", "float_seq")
+from dagfm.schema import FieldType
 
 
 def recbole_layout(path: Path, options: FileOptions) -> Layout:
     """The layout of an atomic file. Raises InputError for a header without types, and as other text does."""
     plain = separated(path, options.model_copy(update={"columns": None}), "\t", None)
-    types = header_types(path, plain.names)
+    types = _types(path, plain.names)
     names = list(types)
     if len(names) < len(plain.names):
         raise InputError(f"{path}: a column name occurs twice in {listed(plain.names)}")
@@ -32,12 +31,20 @@ def recbole_layout(path: Path, options: FileOptions) -> Layout:
     return Layout(tuple(names), plain.cutting, plain.position, plain.line, parse)
 
 
-def header_types(path: Path, headers: tuple[str, ...]) -> dict[str, str]:
+def atomic_types(path: Path, options: FileOptions) -> dict[str, FieldType]:
     """The types of an atomic file's columns by name. Raises InputError for a header that is not ``name:type``."""
-    types: dict[str, str] = {}
+    return _types(path, separated(path, options, "\t", None).names)
+
+
+def _types(path: Path, headers: tuple[str, ...]) -> dict[str, FieldType]:
+    types: dict[str, FieldType] = {}
     for header in headers:
         name, _, kind = header.rpartition(":")
-        if not name or kind not in TYPES:
-            raise InputError(f"{path}: header '{header}', expected name:type with token, token_seq, float or float_seq")
-        types[name] = kind
+        match kind:
+            case "token" | "token_seq" | "float" | "float_seq" if name:
+                types[name] = kind
+            case _:
+                raise InputError(
+                    f"{path}: header '{header}', expected name:type with token, token_seq, float or float_seq"
+                )
     return types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,25 +139,24 @@ def _replaced(column: pa.ChunkedArray, old: bytes, new: bytes) -> pa.ChunkedArra
 
 def _header(path: Path, encoding: str, cutting: Cutting) -> tuple[list[str], int, int]:
     """Names of the columns, and position and line of the first row."""
-    characters = Characters(path, encoding)
-    try:
+    with closing(Characters(path, encoding)) as characters:
         first = next(blocks(characters, cutting, 0, 1, _HEADER), None)
-        if first is None:
-            raise InputError(f"{path}: the file is empty, expected rows")
-        starts = record_starts(first.data, cutting.separator, cutting.quote)
-        end = int(starts[1])
-        header = Block(path, first.data[:end], 0, 1, first.mark)
-        check_utf8(header)
-        _check_lines(header, cutting, 1, "")
-        names = _cells(header.data.decode(), cutting)
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise InputError(f"{path}: column '{repeated[0]}' occurs twice in the header: {listed(names)}")
-        if end == len(first.data) and next(blocks(Characters(path, encoding), cutting, end, 2, _HEADER), None) is None:
+    if first is None:
+        raise InputError(f"{path}: the file is empty, expected rows")
+    end = int(record_starts(first.data, cutting.separator, cutting.quote)[1])
+    header = Block(path, first.data[:end], 0, 1, first.mark)
+    check_utf8(header)
+    _check_lines(header, cutting, 1, "")
+    names = _cells(header.data.decode(), cutting)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}: column '{repeated[0]}' occurs twice in the header: {listed(names)}")
+    if end == len(first.data):
+        with closing(Characters(path, encoding)) as characters:
+            more = next(blocks(characters, cutting, end, header.last_line, _HEADER), None)
+        if more is None:
             raise InputError(f"{path}: a header and no rows: {listed(names)}")
-        return names, end, 1 + header.data.count(b"\n")
-    finally:
-        characters.close()
+    return names, end, header.last_line
 
 
 def _cells(line: str, cutting: Cutting) -> list[str]:

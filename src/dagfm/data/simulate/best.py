@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dagfm.config.models import SplitConfig
 from dagfm.data.simulate.columns import LABEL
 from dagfm.data.simulate.shards import BEST, NOW, truth_path
-from dagfm.data.split import random_split
+from dagfm.data.split import TEST, random_parts
 from dagfm.metrics import Float64, auc
 
 Float32 = NDArray[np.float32]
@@ -26,8 +26,9 @@ def best_reachable(directory: Path, shards: Sequence[str], rows: int) -> dict[st
     have been drawn. ``knowing_time`` is there with drift: what a model would reach that is told the time as well.
     """
     split = SplitConfig()
-    test = np.zeros(rows, bool)
-    test[random_split(rows, split.ratios, split.seed)[2]] = True
+    parts_of = np.empty(rows, np.uint8)
+    random_parts(parts_of, np.empty(rows, np.int32), split.ratios, split.seed)
+    test = parts_of == TEST
     parts, clicks = [], 0
     for frame, mask in _with(test, directory, shards):
         clicks += int(frame[LABEL].cast(pl.Int64).sum())
