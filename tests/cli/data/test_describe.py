@@ -64,7 +64,8 @@ def test_a_file(folder: Path) -> None:
 def test_text_gives_the_same_figures(folder: Path) -> None:
     told = [json.loads(_run(name, "--json")[1]) for name in ("log.parquet", "log.csv")]
     for one, other in zip(*(each["fields"] for each in told), strict=True):
-        for key in FIELD_KEYS - {"stored", "top"}:
+        # Which of equally frequent values come first is decided by hashes, too.
+        for key in FIELD_KEYS - {"stored", "top", "drift"}:
             assert _rounded(one[key]) == _rounded(other[key]), key
     assert _rounded(told[0]["pairs"]) == _rounded(told[1]["pairs"])
 

@@ -42,8 +42,9 @@ def describe(
 ) -> dict[str, Any]:
     """Describe the click log ``source``: a data file or glob, or a YAML configuration.
 
-    Of a file, read as ``options`` say, types and label are inferred as ``dagfm init`` does, and the split is the default
-    one; ``overrides`` are a configuration's. Works in bounded memory. Raises InputError for what cannot be read, and for a label that is none.
+    Of a file, read as ``options`` say, types and label are inferred as ``dagfm init`` does, and the split is the
+    default one; ``overrides`` are a configuration's. Works in bounded memory. Raises InputError for what cannot be
+    read, and for a label that is none.
     """
     if Path(source).suffix.lower() in CONFIGURATIONS:
         subject = of_config(Path(source), list(overrides))

@@ -14,6 +14,8 @@ from dagfm.schema import TIME_PARTS
 from dagfm.schema import Field as SchemaField
 
 CONFIGURATIONS = (".yaml", ".yml")
+CELLS = 4_000_000
+"""Types are guessed from a smaller sample than ``dagfm init`` takes: all rows are read afterwards anyway."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def of_file(path: str, label: str | None, options: FileOptions) -> Subject:
 
     Raises InputError where there are no rows, or no usable label.
     """
-    proposal = inspect(path, label, options)
+    proposal = inspect(path, label, options, CELLS)
     named: dict[str, str | float] = {"column": proposal.label.column}
     if proposal.label.positive_from is not None:
         named["positive_from"] = proposal.label.positive_from

@@ -34,9 +34,11 @@ def infer(path: str, label: str | None = None, options: FileOptions = AS_SUFFIXE
     return proposal
 
 
-def inspect(path: str, label: str | None = None, options: FileOptions = AS_SUFFIXES_SAY) -> Proposal:
-    """As ``infer``, but content with a log of which nothing is left to learn from."""
-    sample = read_sample(path, options)
+def inspect(
+    path: str, label: str | None = None, options: FileOptions = AS_SUFFIXES_SAY, cells: int | None = None
+) -> Proposal:
+    """As ``infer``, but content with a log of which nothing is left to learn from; ``cells``: of a smaller sample."""
+    sample = read_sample(path, options, cells)
     if sample.rows.is_empty():
         raise InputError(f"{path}: no rows; expected a header and at least one row")
     found = find_label(sample.rows, label, path)

@@ -48,8 +48,8 @@ def time_column(values: pl.Series) -> TimeColumn | None:
 
 
 def proposed_parts(values: pl.Series, time: TimeColumn | None, taken: set[str]) -> list[Column | LeftOut]:
-    """The parts of a column of points in time that differ between rows, called as they are unless a name is ``taken``, which
-    they then are.
+    """The parts of a column of points in time that differ between rows, called as they are unless the name is taken;
+    ``taken`` then holds theirs, too.
 
     The column itself is left out: no row of tomorrow has a moment that was seen.
     """
