@@ -7,7 +7,8 @@ from typing import Any
 
 LEAK = 0.95
 """AUC of one field alone. A whole model seldom passes it."""
-DETERMINED = 0.8
+DETERMINED, LARGELY = 0.8, 0.5
+"""How far an id, or a pair, tells the label, to be told of. Between users' tastes it seldom comes near a half."""
 REPEATED = 0.05
 """Of the rows; where fewer repeat an id or a pair, a score is hardly touched."""
 MORE_THAN_ITS_MEMBERS = 0.1
@@ -32,7 +33,7 @@ def findings(
         *_determined(told),
         *_drift(told),
         *_ids(told, warnings or {}),
-        *_useless(told),
+        *_useless(told, outcomes),
         *_numbers(told),
     ]
     return [{"kind": kind, "fields": list(fields), "text": text} for kind, fields, text in found]
@@ -91,7 +92,7 @@ def _determined(told: Mapping[str, Any]) -> Told:
             yield (
                 "determined",
                 (one["name"],),
-                f"{one['name']} determines the label: {_words(again, 'value')}. A score on a random split measures "
+                f"{one['name']} {_verb(again, 'determines')} the label: {_words(again, 'value')}. A score on a random split measures "
                 "memory of its values",
             )
     for pair in told["pairs"]:
@@ -105,13 +106,17 @@ def _determined(told: Mapping[str, Any]) -> Told:
         yield (
             "determined_pair",
             pair["fields"],
-            f"{' and '.join(pair['fields'])} together determine the label: {_words(again, 'pair')}. "
+            f"{' and '.join(pair['fields'])} together {_verb(again, 'determine')} the label: {_words(again, 'pair')}. "
             f"A score on a random split measures memory of pairs{where}",
         )
 
 
 def _is_determined(again: Mapping[str, Any]) -> bool:
-    return again["repeated"] >= REPEATED and again["determined"] is not None and again["determined"] >= DETERMINED
+    return again["repeated"] >= REPEATED and again["determined"] is not None and again["determined"] >= LARGELY
+
+
+def _verb(again: Mapping[str, Any], verb: str) -> str:
+    return verb if again["determined"] >= DETERMINED else f"largely {verb}"
 
 
 def _words(again: Mapping[str, Any], what: str) -> str:
@@ -154,10 +159,10 @@ def _ids(told: Mapping[str, Any], warnings: Mapping[str, Sequence[str]]) -> Told
             yield "float_ids", (name,), f"{name}: ids as floats; those beyond 2^53 that were different are now equal"
 
 
-def _useless(told: Mapping[str, Any]) -> Told:
+def _useless(told: Mapping[str, Any], outcomes: Sequence[str]) -> Told:
     for one in told["fields"]:
         if one["left_out"] is not None:
-            if one["alone"] is not None and one["alone"]["auc"] >= LEAK:
+            if one["name"] in outcomes or (one["alone"] is not None and one["alone"]["auc"] >= LEAK):
                 continue  # said already
             yield "left_out", (one["name"],), f"{one['name']}, left out by 'dagfm init': {one['left_out']}"
         elif one["constant"]:
