@@ -92,8 +92,8 @@ def _determined(told: Mapping[str, Any]) -> Told:
             yield (
                 "determined",
                 (one["name"],),
-                f"{one['name']} {_verb(again, 'determines')} the label: {_words(again, 'value')}. A score on a random split measures "
-                "memory of its values",
+                f"{one['name']} {_verb(again, 'determines')} the label: {_words(again, 'value')}. "
+                "A score on a random split measures memory of its values",
             )
     for pair in told["pairs"]:
         again = pair["repetition"]
