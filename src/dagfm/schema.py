@@ -23,7 +23,7 @@ MISSING = 1
 FIRST = 2
 """Row of the first known token (the most frequent one), or of a float field's vector."""
 
-TIME_PARTS = ("hour", "weekday", "is_weekend")
+TIME_PARTS: tuple[Encode, ...] = ("hour", "weekday", "is_weekend")
 QUANTILE_BINS = 32
 """Bins of ``encode: quantile`` where the field does not say how many."""
 SMOOTHING = 20.0

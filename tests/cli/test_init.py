@@ -182,3 +182,21 @@ def test_any_text_is_one_line_of_yaml(value: str) -> None:
     assert "\n" not in text
     assert yaml.safe_load(f"a: {text}") == {"a": value}
     assert yaml.safe_load(f"- name: {text}  # comment") == [{"name": value}]
+
+
+def test_time_parts_and_warnings(folder: Path) -> None:
+    stamps = [f"2024/5/{1 + index % 28} {index % 24:02d}:30" for index in range(240)]
+    zips = [f"{index % 40:05d}" for index in range(240)]
+    pl.DataFrame({**COLUMNS, "seen at": stamps, "zip": zips}).write_parquet("log.parquet")
+    code, _, err = _init("log.parquet")
+    assert code == 0 and "zip: leading zeros, such as 00000" in err
+    text = Path("dagfm.yaml").read_text()
+    assert "    # CHECK: leading zeros, such as 00000" in text
+    fields = {field.name: field for field in load_config("dagfm.yaml").fields}
+    assert (fields["hour"].column, fields["hour"].encode) == ("seen at", "hour")
+    assert fields["is_weekend"].time_format == "%Y/%m/%d %H:%M"
+    suggested = next(line for line in text.splitlines() if line.startswith("  # split:"))
+    split = yaml.safe_load(suggested.replace("# ", "", 1))["split"]
+    assert split == {"by": "time", "column": "seen at", "time_format": "%Y/%m/%d %H:%M"}
+    Path("dagfm.yaml").write_text(text.replace(suggested, suggested.replace("# ", "", 1)))
+    assert load_config("dagfm.yaml").data.split.by == "time"

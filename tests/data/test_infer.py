@@ -238,3 +238,64 @@ def test_words_of_names() -> None:
 def test_sides_are_suggested_by_words(name: str, side: str | None) -> None:
     suggested = suggested_side(name)
     assert (suggested[0] if suggested else None) == side
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        (_some([12.0, 7.0, None]), ["ids as floats, such as"]),
+        (_some([2.0**60, 5.0]), ["ids as floats", "beyond 2^53"]),
+        (_some([0.5, 1.5]), []),
+        (_some([f"{n:05d}" for n in range(40)]), ["leading zeros, such as"]),
+        (_some([str(2**63 - 1 + n) for n in range(1, 5)]), ["beyond 2^63"]),
+        (_some([str(2**63 - 1), "7"]), []),
+        (pl.Series(RANDOM.integers(0, 9, ROWS).astype(np.uint64) + np.uint64(2**63)), ["beyond 2^63"]),
+        (RANDOM.integers(0, 1500, ROWS), []),
+        (_some(["red", "green"]), []),
+    ],
+)
+def test_ids_that_are_odd_are_warned_of(tmp_path: Path, values: object, warned: list[str]) -> None:
+    column = _one(tmp_path, values)
+    assert isinstance(column, Column)
+    assert len(column.warnings) == len(warned)
+    assert all(part in line for part, line in zip(warned, column.warnings, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("cells", "time_format", "parts"),
+    [
+        (
+            [datetime(2024, 5, 1) + timedelta(hours=n % 90) for n in range(ROWS)],
+            None,
+            ["hour", "weekday", "is_weekend"],
+        ),
+        ([f"2024-05-{1 + n % 28:02d}" for n in range(ROWS)], None, ["weekday", "is_weekend"]),
+        ([f"2024/5/{1 + n % 28} 07:{n % 60:02d}" for n in range(ROWS)], "%Y/%m/%d %H:%M", ["weekday", "is_weekend"]),
+        ([1_700_000_000_000 + n for n in range(ROWS)], None, []),
+    ],
+)
+def test_points_in_time_become_their_parts(
+    tmp_path: Path, cells: list[object], time_format: str | None, parts: list[str]
+) -> None:
+    proposal = _infer(tmp_path, created_at=cells)
+    found = [column for column in proposal.columns if column.column == "created_at"]
+    assert [(column.name, column.encode, column.time_format) for column in found] == [
+        (part, part, time_format) for part in parts
+    ]
+    assert proposal.time is not None and proposal.time.column == "created_at"
+    assert proposal.time.time_format == time_format
+    assert "point in time" in next(one.why for one in proposal.left_out if one.name == "created_at")
+
+
+def test_a_part_has_another_name_where_a_column_is_called_so(tmp_path: Path) -> None:
+    stamps = [datetime(2024, 5, 1) + timedelta(hours=n % 90) for n in range(ROWS)]
+    proposal = _infer(tmp_path, hour=_some(["early", "late"]), seen_at=stamps, left_at=stamps)
+    names = [column.name for column in proposal.columns]
+    left = ["left_at_hour", "left_at_weekday", "left_at_is_weekend"]
+    assert names == ["hint", "hour", "seen_at_hour", "weekday", "is_weekend", *left]
+    assert proposal.time is not None and proposal.time.column == "seen_at"
+
+
+def test_a_time_in_a_format_of_its_own_is_left_out(tmp_path: Path) -> None:
+    column = _one(tmp_path, [f"2024-05-{1 + n % 28:02d} 10:00 h" for n in range(ROWS)])
+    assert isinstance(column, LeftOut) and "give hour, weekday and is_weekend a time_format" in column.why

@@ -40,8 +40,10 @@ def init(
 
     if output.exists() and not force:
         raise InputError(f"{output}: exists already; choose another file with -o, or overwrite it with --force")
-    options = file_options(format, separator, columns, encoding, quote)
-    text = rendered(infer(file, label, options), file, output)
-    write_bytes(output, text.encode())
+    proposal = infer(file, label, file_options(format, separator, columns, encoding, quote))
+    write_bytes(output, rendered(proposal, file, output).encode())
+    for column in proposal.columns:
+        for warning in column.warnings:
+            log.warning("%s: %s", column.name, warning)
     typer.echo(str(output))
     log.info("read its comments, then run: dagfm fit %s", output)

@@ -24,6 +24,7 @@ def rendered(proposal: Proposal, file: str, output: Path) -> str:
         *_options(proposal.options),
         *_tables(proposal, output),
         *_label(proposal.label),
+        *_split(proposal),
         "",
         "# The order of the fields is the order of the graph's nodes.",
         *_about_sides(proposal),
@@ -79,6 +80,18 @@ def _label(label: Label) -> list[str]:
     return lines
 
 
+def _split(proposal: Proposal) -> list[str]:
+    if proposal.time is None:
+        return []
+    keys = [f"by: time, column: {scalar(proposal.time.column)}"]
+    if proposal.time.time_format is not None:
+        keys.append(f"time_format: {scalar(proposal.time.time_format)}")
+    return [
+        "  # A random split, the default, learns from rows later than those it is judged by. By time is more honest:",
+        f"  # split: {{{_comment(', '.join(keys))}}}",
+    ]
+
+
 def _about_sides(proposal: Proposal) -> list[str]:
     if not proposal.sides:
         return []
@@ -90,6 +103,11 @@ def _about_sides(proposal: Proposal) -> list[str]:
 
 def _field(column: Column, proposal: Proposal) -> list[str]:
     lines = [f"  - name: {scalar(column.name)}", f"    type: {column.type}  # {_comment(column.why)}"]
+    lines += [f"    # CHECK: {_comment(warning)}" for warning in column.warnings]
+    for key in ("column", "encode", "time_format"):
+        value = getattr(column, key)
+        if value is not None:
+            lines.append(f"    {key}: {scalar(value)}")
     for key in ("separator", "max_length", "size"):
         value = getattr(column, key)
         if value is not None:

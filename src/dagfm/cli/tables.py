@@ -7,21 +7,39 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dagfm.report.table import HEADER, table_rows, verdict
 
+_GAP, _EDGES = 3, 2
+"""Characters between two columns, and at both ends of a row."""
 
-def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with the first column to the left and the others to the right."""
+
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int | None = None) -> None:
+    """Print a table with the first column to the left and the others to the right.
+
+    Where the terminal is too narrow, columns from the right on are left out, all but ``least``; None leaves out none.
+    """
+    if least is not None:
+        count = _columns_that_fit(header, rows, least, _console().width)
+        header, rows = header[:count], [row[:count] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(header):
         table.add_column(name, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     _console().print(table)
+
+
+def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]], least: int, width: int) -> int:
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    count = len(widths)
+    while count > least and sum(widths[:count]) + _GAP * (count - 1) + _EDGES > width:
+        count -= 1
+    return count
 
 
 def print_results(directory: Path, results: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-VERBS: tuple[str, ...] = ("list_", "get", "recipe", "prepare", "simulate", "clean")
+VERBS: tuple[str, ...] = ("list_", "get", "recipe", "describe", "prepare", "simulate", "clean")
 """In the order of ``--help``."""
 
 data = typer.Typer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
-from dagfm.schema import FieldType, Side
+from dagfm.schema import Encode, FieldType, Side
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,12 @@ class Column:
     separator: str | None = None
     max_length: int | None = None
     size: int | None = None
+    column: str | None = None
+    """The column of the data, where the field has another name."""
+    encode: Encode | None = None
+    time_format: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What may be wrong with the ids that the column holds; one line each."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,16 @@ class LeftOut:
 
     name: str
     why: str
+    type: FieldType | None = None
+    """What it could be read as all the same; None where no type reads it."""
+
+
+@dataclass(frozen=True)
+class TimeColumn:
+    """A column of points in time, which rows can be split by."""
+
+    column: str
+    time_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,3 +74,5 @@ class Proposal:
     """For some fields a side, and the word in the field's name that suggests it."""
     options: FileOptions = AS_SUFFIXES_SAY
     """How the file is read."""
+    time: TimeColumn | None = None
+    """The first column of points in time, if any."""

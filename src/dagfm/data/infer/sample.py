@@ -31,16 +31,17 @@ class Sample:
     """Side table by key column."""
 
 
-def read_sample(path: str, options: FileOptions = AS_SUFFIXES_SAY) -> Sample:
+def read_sample(path: str, options: FileOptions = AS_SUFFIXES_SAY, cells: int | None = None) -> Sample:
     """Read the sample of one click log; for RecBole with the ``.user`` and ``.item`` files of the same stem.
 
+    ``cells``: at most about so many, MAX_CELLS if not said.
     Raises InputError naming the file where one cannot be read.
     """
-    rows, whole = _rows(path, options)
+    rows, whole = _rows(path, options, cells)
     types = _header_types(path, options)
     tables = _tables_beside(path, rows.columns)
     for key, table in tables.items():
-        theirs, _ = _rows(table, options)
+        theirs, _ = _rows(table, options, cells)
         new = [name for name in theirs.columns if name not in rows.columns]
         # Only the key's text is certain to agree between two files that were typed apart.
         keyed = theirs.select(pl.col(key).cast(pl.String), *new).unique(key, keep="first", maintain_order=True)
@@ -49,24 +50,24 @@ def read_sample(path: str, options: FileOptions = AS_SUFFIXES_SAY) -> Sample:
     return Sample(rows, whole, types, tables)
 
 
-def _rows(path: str, options: FileOptions) -> tuple[pl.DataFrame, bool]:
+def _rows(path: str, options: FileOptions, cells: int | None) -> tuple[pl.DataFrame, bool]:
     files = [place.path for place in expand((path,))]
     if format_of(files[0], options) == "parquet":
         with tempfile.TemporaryDirectory() as store:
-            return _spread(open_log((path,), options, {}, Path(store)))
+            return _spread(open_log((path,), options, {}, Path(store)), cells)
     few, _ = first_rows(files, options, 1)
-    table, whole = first_rows(files, options, _limit(few.num_columns))
+    table, whole = first_rows(files, options, _limit(few.num_columns, cells))
     # As text first: any other guess has already lost leading zeros, and may rest on a few rows.
     return pl.DataFrame([numbers_in_text(values) for values in as_frame(table).iter_columns()]), whole
 
 
-def _limit(columns: int) -> int:
-    return max(1, min(MAX_ROWS, MAX_CELLS // max(1, columns)))
+def _limit(columns: int, cells: int | None) -> int:
+    return max(1, min(MAX_ROWS, (MAX_CELLS if cells is None else cells) // max(1, columns)))
 
 
-def _spread(rows: Log) -> tuple[pl.DataFrame, bool]:
+def _spread(rows: Log, cells: int | None) -> tuple[pl.DataFrame, bool]:
     """Half the sample from the head, half in slices over the rest: a log sorted by day or user shows more than one."""
-    total, limit, columns = len(rows), _limit(len(rows.types)), list(rows.types)
+    total, limit, columns = len(rows), _limit(len(rows.types), cells), list(rows.types)
     if total <= limit:
         return rows.frame(columns), True
     head = limit // 2

@@ -60,7 +60,7 @@ def _list(name: str, present: pl.Series) -> Column | LeftOut:
         return Column(name, "token_seq", f"lists; {_shorter(longest)}", max_length=longest)
     if lengths.n_unique() == 1 and lengths[0]:
         return Column(name, "float_seq", f"lists of {lengths[0]} numbers each", size=int(lengths[0]))
-    return LeftOut(name, "holds lists of numbers of different lengths; a float_seq has one length")
+    return LeftOut(name, "holds lists of numbers of different lengths; a float_seq has one length", "float_seq")
 
 
 def _text(name: str, present: pl.Series) -> Column:
@@ -88,7 +88,7 @@ def _whole_numbers(name: str, present: pl.Series) -> Column:
 def _floats(name: str, present: pl.Series) -> Column | LeftOut:
     finite = present.filter(present.is_finite())
     if finite.is_empty():
-        return LeftOut(name, "holds no finite number")
+        return LeftOut(name, "holds no finite number", "float")
     distinct = finite.n_unique()
     if bool((finite == finite.floor()).all()) and not (distinct > FEW and _is_amount(name)):
         why = (

@@ -88,10 +88,19 @@ def located(segment: Segment, start: int, error: BadValueError) -> InputError:
     return InputError(f"{segment.log.locate(start + error.row)}: {error.problem}")
 
 
-def make_plan(data: DataConfig, logs: list[tuple[Log, int | None]], folder: Path, rows: int, advance: Advance) -> Plan:
+def make_plan(
+    data: DataConfig,
+    logs: list[tuple[Log, int | None]],
+    folder: Path,
+    rows: int,
+    advance: Advance,
+    *,
+    trainable: bool = True,
+) -> Plan:
     """Read labels, weights and what the split needs, ``rows`` rows at a time, and decide on every row's part.
 
-    Raises InputError naming file and row for a cell that cannot be used, and for a part that is empty or of one class.
+    Raises InputError naming file and row for a cell that cannot be used, and, where the rows are to be ``trainable``,
+    for a part that is empty or of one class.
     """
     segments, total = [], 0
     for log, part in logs:
@@ -108,13 +117,17 @@ def make_plan(data: DataConfig, logs: list[tuple[Log, int | None]], folder: Path
     )
     for segment in plan.segments:
         _read(plan, segment, data, rows, advance)
-        named = " and ".join(f"'{column}'" for column in data.label.columns)
-        _check_classes(plan, slice(segment.start, segment.stop), None, f"{segment.log.origin}: label {named}")
-    _split(plan, data, folder)
+        if trainable:
+            named = " and ".join(f"'{column}'" for column in data.label.columns)
+            _check_classes(plan, slice(segment.start, segment.stop), None, f"{segment.log.origin}: label {named}")
+    shares = _split(plan, data, folder)
+    if trainable:
+        check_parts(plan.sizes(), shares)
     if data.negatives is not None and data.negatives.keep is not None:
         _sample(plan, data.negatives.keep, data.negatives.seed)
-    for part, name in enumerate(PARTS):
-        _check_classes(plan, slice(0, total), part, f"the {name} part")
+    if trainable:
+        for part, name in enumerate(PARTS):
+            _check_classes(plan, slice(0, total), part, f"the {name} part")
     return plan
 
 
@@ -180,8 +193,8 @@ def ratios_of(data: DataConfig) -> Ratios:
     return (train, valid, test) if data.test is None else (train / (train + valid), valid / (train + valid), 0.0)
 
 
-def _split(plan: Plan, data: DataConfig, folder: Path) -> None:
-    """Divide the rows that no file name has placed."""
+def _split(plan: Plan, data: DataConfig, folder: Path) -> Ratios | None:
+    """Divide the rows that no file name has placed; the shares that were asked for, if any."""
     free = next((segment for segment in plan.segments if segment.part is None), None)
     ratios = ratios_of(data)
     if free is not None and data.split.by in ("random", "time"):
@@ -208,8 +221,7 @@ def _split(plan: Plan, data: DataConfig, folder: Path) -> None:
             done += count
         for name in ("found", "order", "kept-times"):
             (folder / f"{name}.npy").unlink(missing_ok=True)
-    shares = ratios if free is not None and data.split.by != "column" and data.test is None else None
-    check_parts(plan.sizes(), shares)
+    return ratios if free is not None and data.split.by != "column" and data.test is None else None
 
 
 def _check_classes(plan: Plan, at: slice, part: int | None, what: str) -> None:
