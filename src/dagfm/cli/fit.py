@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dagfm.cli.options import MEMORY_HELP
+
 
 def fit(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration; 'dagfm init' writes one.")],
@@ -28,6 +30,7 @@ def fit(
     warm_up: Annotated[
         str | None, typer.Option("--warm-up", metavar="PATH", help="Run or phase directory that --phase starts from.")
     ] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
 ) -> None:
     """Train a teacher, distil and finetune a student, measure both, write the bundle to serve.
@@ -37,8 +40,10 @@ def fit(
     \b
     dagfm fit dagfm.yaml --baseline scratch --set training.seed=7
     """
+    from dagfm.cli.options import parse_size
     from dagfm.cli.progress import progress_for_stderr
     from dagfm.cli.tables import print_results
+    from dagfm.data.prepare import MEMORY
     from dagfm.run.fit import fit as fit_run
 
     pairs = [f"{key}={json.dumps(value)}" for key, value in
@@ -50,6 +55,7 @@ def fit(
         seeds=seeds,
         baselines=baseline or [],  # type: ignore[arg-type]
         progress=progress_for_stderr(),
+        memory=parse_size(memory) if memory else MEMORY,
     )
     if as_json:
         typer.echo((run.directory / "results.json").read_text(), nl=False)

@@ -148,7 +148,12 @@ class _Preparation:
         for name, rows in maps.items():
             size = encoder.source_rows(schema.named(name))
             counts[name] = count_rows(staged, codings[name], rows, size)
-        return encoder, maps, counts, {"collisions": dict(sorted(collisions.items()))}
+        return (
+            encoder,
+            maps,
+            counts,
+            {"collisions": [{"name": name, **found} for name, found in sorted(collisions.items())]},
+        )
 
     def _labels(self, plan: Plan) -> list[str]:
         names = []
@@ -192,14 +197,15 @@ def _ordered(learned: dict[str, T], schema: Schema) -> dict[str, T]:
     return {name: learned[name] for name in schema.names if name in learned}
 
 
-def _seen(encoder: Encoder, counts: Mapping[str, Int64]) -> dict[str, dict[str, int]]:
+def _seen(encoder: Encoder, counts: Mapping[str, Int64]) -> list[dict[str, Any]]:
     """For reports: every field's rows, and how many training cells are unknown and missing."""
     schema: Schema = encoder.schema
-    return {
-        name: {
+    return [
+        {
+            "name": name,
             "rows": encoder.rows_of(name),
             "unknown": int(counts[name][UNKNOWN]),
             "missing": int(counts[name][MISSING]),
         }
         for name in schema.names
-    }
+    ]

@@ -24,12 +24,14 @@ def assemble(
     weighted: bool = False,
     sampling: Mapping[str, float] | None = None,
     pretrained: Mapping[str, Mapping[str, Any]] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
 
     ``models``: one entry a model, phase and seed; ``served_by_seed``: of each student and seed, the phase that is best
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
-    ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found.
+    ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
+    ``data``: what preparation has found out.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -40,6 +42,7 @@ def assemble(
         "weighted": weighted,
         "sampling": None if sampling is None else dict(sampling),
         "pretrained": dict(pretrained or {}),
+        "data": dict(data or {}),
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],

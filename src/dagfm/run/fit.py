@@ -18,7 +18,7 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.log import spool
-from dagfm.data.prepare import STORE, prepare
+from dagfm.data.prepare import MEMORY, STORE, prepare
 from dagfm.data.split import PARTS
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
@@ -68,15 +68,16 @@ def fit(
     valid: Any = None,
     test: Any = None,
     progress: Progress | None = None,
+    memory: int = MEMORY,
 ) -> Run:
     """Train teacher and students as ``source`` says and leave metrics, results and a bundle in ``run``.
 
     ``source``: a YAML file, a mapping or a ``Config``; ``run`` defaults to ``runs/<name of the file>``; ``overrides``:
     ``key=value`` as ``--set`` takes them; ``seeds`` repeats everything with ``training.seed`` and the seeds after it;
     ``baselines``: scratch (the student on clicks alone), fm. ``train``, ``valid``, ``test``: rows, as a table or an
-    iterable of tables (polars, pandas, arrow), that take the place of the files which the configuration names. What is
-    finished is not done again, what was interrupted continues, what depends on a changed key is redone. Raises
-    InputError for wrong input, naming file, row or key.
+    iterable of tables (polars, pandas, arrow), that take the place of the files which the configuration names.
+    ``memory``: bytes that preparing the rows may hold, about. What is finished is not done again, what was interrupted
+    continues, what depends on a changed key is redone. Raises InputError for wrong input, naming file, row or key.
     """
     home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
     given = _spooled({"train": train, "valid": valid, "test": test}, home / STORE)
@@ -92,7 +93,7 @@ def fit(
     with claim(directory):
         keep_freed_memory()
         watch = progress or LoggedProgress()
-        prepared = prepare(config, home, watch)
+        prepared = prepare(config, home, watch, memory)
         describe(directory, config, prepared)
         pretrained = PretrainedVectors.read(config, prepared)
         for line in told(pretrained):
@@ -169,6 +170,7 @@ class _Story:
             weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
             sampling=self._sampling(),
             pretrained=self.pretrained.facts,
+            data=self.prepared.facts,
         )
         write_json(self.directory / "results.json", results)
         return results

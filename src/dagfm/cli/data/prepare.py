@@ -66,13 +66,13 @@ def _print(figures: dict) -> None:  # type: ignore[type-arg]
     plain_table(
         ("field", "embedding rows", "unknown in training", "missing in training"),
         [
-            (name, f"{seen['rows']:,}", *(f"{seen[key] / rows['train']:.2%}" for key in ("unknown", "missing")))
-            for name, seen in figures["fields"].items()
+            (seen["name"], f"{seen['rows']:,}", *(f"{seen[key] / rows['train']:.2%}" for key in ("unknown", "missing")))
+            for seen in figures["fields"]
         ],
     )
-    for name, found in figures["collisions"].items():
+    for found in figures["collisions"]:
         typer.echo(
-            f"{name}: {found['colliding']:,} of {found['distinct']:,} values "
+            f"{found['name']}: {found['colliding']:,} of {found['distinct']:,} values "
             f"({found['colliding'] / max(found['distinct'], 1):.1%}) share their row with another"
         )
     typer.echo(f"prepared: {figures['directory']}")
