@@ -29,7 +29,7 @@ class Ragged:
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         positions = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Ragged(offsets, np.asarray(self.values[positions]))
+        return Ragged(offsets, np.take(self.values, positions))
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class Rows:
 
     def take(self, indices: Indices) -> Rows:
         """The given rows, in their order, as arrays in memory."""
+        # Several times faster than an index: take copies whole rows.
         return Rows(
-            np.asarray(self.tokens[indices]),
-            np.asarray(self.floats[indices]),
+            np.take(self.tokens, indices, axis=0),
+            np.take(self.floats, indices, axis=0),
             tuple(sequence.take(indices) for sequence in self.sequences),
         )
