@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.data.mapped import blocks, created
+from dagfm.data.array_file import ArrayFile
+from dagfm.data.mapped import blocks
 from dagfm.data.split import PARTS
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.merge import RowMap
@@ -27,16 +28,21 @@ _PIECE = 8192
 
 @dataclass(eq=False)
 class _Part:
-    """The arrays of one part, filled from the start."""
+    """The files of one part."""
 
-    tokens: NDArray[np.int32]
-    floats: NDArray[np.float32]
-    offsets: list[NDArray[np.int64]]
-    values: list[NDArray[np.int32]]
-    sources: dict[str, NDArray[np.int32]]
+    tokens: ArrayFile
+    floats: ArrayFile
+    offsets: list[ArrayFile]
+    values: list[ArrayFile]
+    sources: dict[str, ArrayFile]
     """Row ids that a target statistic is of, by field; the statistic itself comes later."""
-    done: int = 0
-    items: list[int] = field(default_factory=list)
+    items: list[int]
+    """Values written so far, by sequence."""
+
+    @property
+    def files(self) -> list[ArrayFile]:
+        """All of them."""
+        return [self.tokens, self.floats, *self.offsets, *self.values, *self.sources.values()]
 
 
 def source_file(folder: Path, part: str, schema: Schema, name: str) -> Path:
@@ -55,13 +61,16 @@ def assemble(
     for chunk in staged.chunks:
         _place(staged, chunk, encoder, maps, parts)
         advance(len(chunk))
+    for part in parts:
+        for file in part.files:
+            file.close()
     return names
 
 
 def _part(staged: Staged, schema: Schema, directory: Path, name: str, rows: int, names: list[str]) -> _Part:
-    def array(file: str, dtype: type[np.generic], *shape: int) -> NDArray[np.generic]:
+    def array(file: str, dtype: type[np.generic], *shape: int) -> ArrayFile:
         names.append(f"{name}/{file}.npy")
-        return created(directory / names[-1], dtype, shape)
+        return ArrayFile(directory / names[-1], dtype, shape)
 
     columns = sum(one.width for one in schema.of_form("numbers"))
     tokens = array("tokens", np.int32, rows, len(schema.of_form("ids")))
@@ -71,13 +80,14 @@ def _part(staged: Staged, schema: Schema, directory: Path, name: str, rows: int,
         coding = staged.codings[one.name]
         held = sum(staged.arrays(chunk).items(coding)[PARTS.index(name)] for chunk in staged.chunks)
         offsets.append(array(f"seq{index}-offsets", np.int64, rows + 1))
+        offsets[-1].append(np.zeros(1, np.int64))
         values.append(array(f"seq{index}-values", np.int32, held))
     sources = {
-        one.name: created(source_file(staged.folder, name, schema, one.name), np.int32, (rows,))
+        one.name: ArrayFile(source_file(staged.folder, name, schema, one.name), np.int32, (rows,))
         for one in schema
         if one.is_target and one.cross is None
     }
-    return _Part(tokens, floats, offsets, values, sources, items=[0] * len(offsets))  # type: ignore[arg-type]
+    return _Part(tokens, floats, offsets, values, sources, items=[0] * len(offsets))
 
 
 def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, RowMap], parts: list[_Part]) -> None:
@@ -109,23 +119,22 @@ def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, Ro
     of_chunk = staged.parts(chunk)
     for number, part in enumerate(parts):
         rows = np.flatnonzero(of_chunk == number)
-        at = slice(part.done, part.done + len(rows))
-        _interleave(tokens, rows, part.tokens[at])
-        _interleave(floats, rows, part.floats[at])
+        part.tokens.append(_interleaved(tokens, rows, np.int32))
+        part.floats.append(_interleaved(floats, rows, np.float32))
         for name, ids in sources.items():
-            part.sources[name][at] = ids[rows]
+            part.sources[name].append(ids[rows])
         for index, sequence in enumerate(sequences):
             taken = sequence.take(rows)
-            begin = part.items[index]
-            part.offsets[index][at.start + 1 : at.stop + 1] = taken.offsets[1:] + begin
-            part.values[index][begin : begin + len(taken.values)] = taken.values
+            part.offsets[index].append(taken.offsets[1:] + part.items[index])
+            part.values[index].append(taken.values)
             part.items[index] += len(taken.values)
-        part.done = at.stop
 
 
-def _interleave(columns: Sequence[NDArray[np.generic]], rows: Int64, into: NDArray[np.generic]) -> None:
-    """Set ``into`` (len(rows), columns) to the given rows of some columns, a piece that fits the cache at a time."""
+def _interleaved(columns: Sequence[NDArray[np.generic]], rows: Int64, kind: type[np.generic]) -> NDArray[np.generic]:
+    """(len(rows), columns) the given rows of some columns, made a piece that fits the cache at a time."""
+    found = np.empty((len(rows), len(columns)), kind)
     for piece in blocks(len(rows), _PIECE):
         here = rows[piece]
         for index, column in enumerate(columns):
-            into[piece, index] = column[here]
+            found[piece, index] = column[here]
+    return found
