@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dagfm.config.models import FileOptions, TableConfig
+from dagfm.config.files import FileOptions, TableConfig
 from dagfm.data.log import Log, open_log
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dagfm.config.models import LabelConfig
+from dagfm.config.data import LabelConfig
 from dagfm.data.label import check_classes, labels
 from dagfm.errors import InputError
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import dagfm
 from dagfm import metrics
-from dagfm.config.models import NegativesConfig
+from dagfm.config.data import NegativesConfig
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Rows
 from dagfm.training.sampling import Sampling

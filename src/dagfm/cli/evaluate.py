@@ -34,7 +34,7 @@ def evaluate(
     from dagfm import metrics
     from dagfm.cli.file_options import file_options
     from dagfm.cli.rows import located, parse_tables, read_rows, score
-    from dagfm.config.models import LabelConfig
+    from dagfm.config.data import LabelConfig
     from dagfm.data.label import check_classes, labels
     from dagfm.serving.scorer import load
 

@@ -9,7 +9,7 @@ import typer
 from dagfm.errors import InputError
 
 if TYPE_CHECKING:
-    from dagfm.config.models import FileOptions
+    from dagfm.config.files import FileOptions
 
 Format = Annotated[str | None, typer.Option(help="Format of the file where its suffix does not say it.")]
 Separator = Annotated[
@@ -31,8 +31,8 @@ def file_options(
     """The options together. Raises InputError naming the one that is not valid."""
     from pydantic import ValidationError
 
+    from dagfm.config.files import FileOptions
     from dagfm.config.load import problem_told
-    from dagfm.config.models import FileOptions
 
     given: dict[str, Any] = {
         "format": format,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.infer import Column, Label, Proposal
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from dagfm.config.models import FileOptions, TableConfig
+    from dagfm.config.files import FileOptions, TableConfig
     from dagfm.data.log import Log
     from dagfm.serving.scorer import Scorer
 
@@ -80,7 +80,7 @@ def score(scorer: Scorer, frame: pl.DataFrame, file: str) -> NDArray[np.float64]
 
 def parse_tables(pairs: Iterable[str] | None) -> dict[str, TableConfig]:
     """``KEY=FILE`` pairs of ``--table`` as a mapping. Raises InputError for anything else, or a file not there."""
-    from dagfm.config.models import TableConfig
+    from dagfm.config.files import TableConfig
 
     tables: dict[str, TableConfig] = {}
     for pair in pairs or ():

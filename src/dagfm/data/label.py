@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dagfm.config.models import LabelConfig
+from dagfm.config.data import LabelConfig
 from dagfm.encoding.rows import Float32
 from dagfm.encoding.values import BadValueError, Float64, numbers, token_text
 from dagfm.errors import InputError, listed, suggestion

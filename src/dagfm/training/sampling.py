@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dagfm.config.models import NegativesConfig
+from dagfm.config.data import NegativesConfig
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32
 

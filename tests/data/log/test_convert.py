@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import opened, rows_of, write
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log import blocks, convert
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST

@@ -204,7 +204,7 @@ def test_a_key_must_be_on_both_sides(tmp_path: Path, log_file: str) -> None:
 
 
 def test_a_side_table_is_read_as_the_log_unless_it_says_otherwise(tmp_path: Path) -> None:
-    from dagfm.config.models import FileOptions, TableConfig
+    from dagfm.config.files import FileOptions, TableConfig
     from dagfm.data.log import open_log
 
     ratings = write(tmp_path / "ratings.dat", "1::x::5\n2::y::3\n")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
+from dagfm.config.files import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.describe.column import Described
 from dagfm.data.describe.combinations import Combination, repetition
 from dagfm.data.describe.drift import drift, of_numbers, of_values

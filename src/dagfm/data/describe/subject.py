@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dagfm.config import load_config
-from dagfm.config.models import Config, FileOptions
+from dagfm.config.files import FileOptions
+from dagfm.config.models import Config
 from dagfm.data.infer import Column, Proposal, inspect
 from dagfm.data.infer.labels import is_outcome
 from dagfm.schema import TIME_PARTS

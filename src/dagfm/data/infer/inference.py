@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
+from dagfm.config.files import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.infer.ids import id_warnings
 from dagfm.data.infer.labels import find_label, is_outcome, positives
 from dagfm.data.infer.leaks import gives_label_away

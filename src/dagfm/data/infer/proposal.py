@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
+from dagfm.config.files import AS_SUFFIXES_SAY, FileOptions
 from dagfm.schema import Encode, FieldType, Side
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from dagfm.config.models import AS_SUFFIXES_SAY, FileOptions
+from dagfm.config.files import AS_SUFFIXES_SAY, FileOptions
 from dagfm.data.infer.text import numbers_in_text
 from dagfm.data.log import Log, as_frame, expand, first_rows, format_of, open_log
 from dagfm.data.log.recbole import atomic_types

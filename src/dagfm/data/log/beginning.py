@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import blocks
 from dagfm.data.log.characters import Characters
 from dagfm.data.log.layouts import layout_of

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import BLOCK, Block, Layout, blocks
 from dagfm.data.log.characters import Characters
 from dagfm.data.log.formats import format_of

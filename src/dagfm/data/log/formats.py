@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dagfm.config.models import FileOptions, FormatName
+from dagfm.config.files import FileOptions, FormatName
 from dagfm.errors import InputError, listed, suggestion
 
 SUFFIXES: dict[str, FormatName] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import Layout
 from dagfm.data.log.formats import format_of
 from dagfm.data.log.libsvm import libffm_layout, libsvm_layout

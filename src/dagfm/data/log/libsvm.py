@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import Block, Cutting, Layout, blocks
 from dagfm.data.log.characters import Characters
 from dagfm.data.log.kinds import TEXT

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagfm.config.models import FileOptions, TableConfig
+from dagfm.config.files import FileOptions, TableConfig
 from dagfm.data.log.convert import converted
 from dagfm.data.log.formats import format_of, suffix_says
 from dagfm.data.log.kinds import told_kind, unified

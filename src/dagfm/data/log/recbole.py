@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import Block, Layout
 from dagfm.data.log.separated import parsed, separated
 from dagfm.errors import InputError, listed

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from dagfm.config.models import FileOptions
+from dagfm.config.files import FileOptions
 from dagfm.data.log.blocks import Block, Cutting, Layout, blocks
 from dagfm.data.log.characters import Characters, not_text
 from dagfm.data.log.kinds import TEXT

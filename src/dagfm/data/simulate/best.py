@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dagfm.config.models import SplitConfig
+from dagfm.config.data import SplitConfig
 from dagfm.data.simulate.columns import LABEL
 from dagfm.data.simulate.shards import BEST, NOW, truth_path
 from dagfm.data.split import TEST, random_parts

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dagfm.config.models import DataConfig
+from dagfm.config.data import DataConfig
 from dagfm.data.label import check_classes, labels
 from dagfm.data.log import Log
 from dagfm.data.mapped import blocks, created
