@@ -12,6 +12,7 @@ import polars as pl
 
 from dagfm.encoding.hashing import hashed_numbers
 from dagfm.encoding.rows import Indices, Int32, Int64
+from dagfm.encoding.tables import read_table
 from dagfm.errors import InputError
 from dagfm.files import replacing
 from dagfm.schema import FIRST, UNKNOWN
@@ -86,12 +87,7 @@ class Crosses:
     @classmethod
     def read(cls, path: Path) -> Crosses:
         """Read what ``write`` wrote; raises InputError naming the file when it is missing or something else."""
-        try:
-            table = pl.read_parquet(path, memory_map=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: not the combinations of a cross ({error}); the file is damaged") from None
-        if table.schema != {"key": pl.Int64, "count": pl.Int64}:
-            raise InputError(f"{path}: not the combinations of a cross: expected the columns key and count")
+        table = read_table(path, {"key": pl.Int64, "count": pl.Int64}, "the combinations of a cross")
         return cls(table["key"].to_numpy(), table["count"].to_numpy())
 
     @cached_property

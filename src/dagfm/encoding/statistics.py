@@ -11,8 +11,8 @@ import polars as pl
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.rows import Float32, Indices, Int32
 from dagfm.encoding.scale import Scale
+from dagfm.encoding.tables import read_table
 from dagfm.encoding.values import Float64
-from dagfm.errors import InputError
 from dagfm.files import replacing
 from dagfm.schema import FIRST
 
@@ -80,12 +80,7 @@ class Statistics:
     @staticmethod
     def read(path: Path) -> tuple[Float64, Float64]:
         """Clicks and rows that ``write`` wrote; raises InputError naming the file."""
-        try:
-            table = pl.read_parquet(path, memory_map=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: not a target statistic ({error}); the file is damaged") from None
-        if table.schema != {"clicks": pl.Float64, "rows": pl.Float64}:
-            raise InputError(f"{path}: not a target statistic: expected the columns clicks and rows")
+        table = read_table(path, {"clicks": pl.Float64, "rows": pl.Float64}, "a target statistic")
         clicks: Float64 = table["clicks"].to_numpy().astype(np.float64)
         rows: Float64 = table["rows"].to_numpy().astype(np.float64)
         return clicks, rows

@@ -11,7 +11,7 @@ import polars as pl
 
 from dagfm.encoding.ranking import ranking
 from dagfm.encoding.rows import Indices, Int32, Int64
-from dagfm.errors import InputError
+from dagfm.encoding.tables import read_table
 from dagfm.files import replacing
 from dagfm.schema import FIRST, MISSING, UNKNOWN
 
@@ -67,14 +67,7 @@ class Vocabulary:
     @classmethod
     def read(cls, path: Path) -> Vocabulary:
         """Read what ``write`` wrote; raises InputError naming the file when it is missing or something else."""
-        try:
-            table = pl.read_parquet(path, memory_map=False)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: not a vocabulary ({error}); the file is damaged") from None
-        if table.schema != {"token": pl.String, "count": pl.Int64}:
-            raise InputError(f"{path}: not a vocabulary: expected the columns token and count")
+        table = read_table(path, {"token": pl.String, "count": pl.Int64}, "a vocabulary")
         return cls(table["token"], table["count"])
 
     @cached_property
