@@ -65,8 +65,8 @@ class PhaseConfig(Section):
     """Of Adam, at the first step."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """cosine falls to zero over all epochs."""
-    epochs: PositiveInt
-    """At most this many passes over the training rows."""
+    epochs: PositiveInt | Literal["auto"]
+    """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20."""
     patience: PositiveInt = 3
     """Epochs without a better validation figure before the phase stops."""
     monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
@@ -106,7 +106,9 @@ class TrainingConfig(Section):
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
-    teacher_training: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=20, patience=5, decay="auto", dropout="auto")
+    teacher_training: PhaseConfig = PhaseConfig(
+        learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto"
+    )
     distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=12, monitor="logit_mse")
     # By logloss: AUC on validation rows is noisier, and the best of a few epochs by it was worse than no finetuning.
     finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss")

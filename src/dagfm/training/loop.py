@@ -39,6 +39,7 @@ class Task:
 
     title: str
     settings: PhaseConfig
+    epochs: int
     decay: float
     dropout: float
     alpha: float
@@ -107,9 +108,9 @@ class _Training:
         model.dropout = task.dropout
 
     def train(self) -> None:
-        settings, per_epoch = self.task.settings, self.task.batches.rows_per_epoch
-        self.progress.start(self.task.title, settings.epochs * per_epoch, done=self.at.rows)
-        while self.at.epoch < settings.epochs and not self._stale():
+        per_epoch = self.task.batches.rows_per_epoch
+        self.progress.start(self.task.title, self.task.epochs * per_epoch, done=self.at.rows)
+        while self.at.epoch < self.task.epochs and not self._stale():
             self._epoch()
             self._judge()
             self.at.epoch, self.at.batch, self.at.loss = self.at.epoch + 1, 0, 0.0
@@ -132,7 +133,7 @@ class _Training:
         started = saved = time.perf_counter()
         for examples in self.task.batches.epoch(self.at.epoch, self.at.batch):
             step = self.at.epoch * per_epoch + self.at.batch
-            rate = learning_rate(self.task.settings, step, self.task.settings.epochs * per_epoch)
+            rate = learning_rate(self.task.settings, step, self.task.epochs * per_epoch)
             loss += self._step(examples, rate)
             self.at.batch += 1
             self.at.rows += len(examples.rows)
@@ -183,7 +184,7 @@ class _Training:
         self._write_history()
         shown = "  ".join(f"{name} {figure:.5f}" for name, figure in figures.items() if figure is not None)
         self.progress.line(
-            f"epoch {self.at.epoch + 1}/{self.task.settings.epochs}  loss {mean:.5f}  {shown}"
+            f"epoch {self.at.epoch + 1}/{self.task.epochs}  loss {mean:.5f}  {shown}"
             f"  {speed:,.0f} rows/s{'  best' if better else ''}"
         )
 

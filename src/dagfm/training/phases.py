@@ -175,6 +175,7 @@ def _phase(
     task = Task(
         title=_title(shop, label, settings),
         settings=settings,
+        epochs=int(settings.epochs),
         decay=float(settings.decay),
         dropout=float(settings.dropout),
         alpha=alpha,

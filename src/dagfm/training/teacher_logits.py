@@ -111,7 +111,8 @@ def _together(speeds: list[float | None]) -> float | None:
 def _pool_rows(shop: Workshop) -> int:
     if not shop.config.recombines:
         return 0
-    how, epochs = shop.config.distillation, shop.config.training.distillation.epochs
+    how = shop.config.distillation
+    epochs = int(shop.settled(shop.config.training.distillation).epochs)
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
