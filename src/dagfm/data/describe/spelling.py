@@ -9,6 +9,9 @@ import polars as pl
 FLOAT = r"^[+-]?\d+(\.0+|(\.\d+)?[eE]\+?\d+)$"
 ZEROS = r"^[+-]?0\d+$"
 DIGITS = r"^\+?\d{19,}$"
+NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+MOSTLY = 0.9
+"""Share of a field's values that must look like numbers for one of them to be an oddly written number."""
 LARGEST = 2**63 - 1
 KINDS = ("float_ids", "leading_zeros", "beyond_int64")
 
@@ -19,6 +22,7 @@ class Spelling:
     def __init__(self) -> None:
         self.seen = 0
         """Distinct texts looked at: all, or a sample where they are very many."""
+        self._numbers = 0
         self._counts = dict.fromkeys(KINDS, 0)
         self._examples: dict[str, str] = {}
 
@@ -29,6 +33,7 @@ class Spelling:
         digits = texts.filter(texts.str.contains(r"^[+-]?\d[\d.eE+]*$"))
         if digits.is_empty():
             return
+        self._numbers += int(digits.str.contains(NUMBER).sum())
         long = digits.filter(digits.str.contains(DIGITS))
         beyond = [text for text in long.to_list() if int(text) > LARGEST]
         for kind, found in (
@@ -41,7 +46,10 @@ class Spelling:
                 self._examples.setdefault(kind, found[0])
 
     def described(self) -> dict[str, dict[str, Any]]:
-        """By kind: how many of the texts looked at, and one of them."""
+        """By kind: how many of the texts looked at, and one of them; nothing where most are no numbers, as 47498e51 is
+        among hexadecimal hashes."""
+        if self._numbers < MOSTLY * self.seen:
+            return {}
         return {
             kind: {"values": count, "of": self.seen, "example": self._examples[kind]}
             for kind, count in self._counts.items()

@@ -8,6 +8,8 @@ from dagfm.data.infer.text import is_code
 from dagfm.encoding.values import EXACT
 
 _BEYOND = 2**63
+_FLOAT = r"^[+-]?\d+(\.0+|(\.\d+)?[eE]\+?\d+)$"
+_NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 
 
 def id_warnings(values: pl.Series) -> tuple[str, ...]:
@@ -29,6 +31,11 @@ def id_warnings(values: pl.Series) -> tuple[str, ...]:
     if present.dtype != pl.String:
         return ()
     lines = []
+    floats = present.filter(present.str.contains(_FLOAT))
+    if len(floats) and bool(present.str.contains(_NUMBER).mean() >= 0.9):  # type: ignore[operator]
+        lines.append(
+            f"ids written as floats, such as {floats[0]}: 12.0 and 12 are two ids, so write them whole everywhere"
+        )
     if is_code(present):
         example = present.filter(present.str.contains(r"^[+-]?0\d"))[0]
         lines.append(
