@@ -15,6 +15,7 @@ from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
 from dagfm.data.mapped import created, mapped
+from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.assemble import assemble, source_file
 from dagfm.data.staging.chunks import Staged, stage
@@ -40,7 +41,7 @@ STORE = ".dagfm"
 """Folder beside a configuration that holds what can be made again."""
 MEMORY = 1_500_000_000
 """Bytes that preparation may hold, about, where the caller says nothing; embedding tables are not of its making."""
-_ROWS, _LEAST_ROWS = 1 << 18, 1024
+_ROWS, _LEAST_ROWS = 1 << 17, 1024
 """Rows of a chunk, at most and at least."""
 _CELL_BYTES = 24
 """What a cell of a chunk takes on its way, about: Arrow's and our codes, and its share of a dictionary."""
@@ -140,6 +141,7 @@ class _Preparation:
                     bins[field.name] = learned
                 else:
                     scales[field.name] = learned
+            give_back()
             self.progress.advance(1)
 
         in_threads(learn, schema)

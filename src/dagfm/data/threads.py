@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
-from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,36 +27,3 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [function(item) for item in items]
     with ThreadPoolExecutor(threads()) as pool:
         return list(pool.map(function, items))
-
-
-def read_ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, the next one being made while the caller works on this one."""
-    ready: Queue[Any] = Queue(maxsize=1)
-    stopped, end = Event(), object()
-
-    def make() -> None:
-        try:
-            for item in items:
-                if stopped.is_set():
-                    return
-                ready.put((item, None))
-            ready.put((end, None))
-        except BaseException as error:  # raised again where the items are used
-            ready.put((end, error))
-
-    thread = Thread(target=make, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            yield item
-    finally:
-        stopped.set()
-        while thread.is_alive():
-            if not ready.empty():
-                ready.get()
-            thread.join(0.01)

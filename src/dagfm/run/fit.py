@@ -91,9 +91,9 @@ def fit(
     if config.warm_up is not None and not Path(config.warm_up).is_dir():
         raise InputError(f"warm_up: {config.warm_up}: no such run or phase directory")
     with claim(directory):
-        keep_freed_memory()
         watch = progress or LoggedProgress()
         prepared = prepare(config, home, watch, memory)
+        keep_freed_memory()
         describe(directory, config, prepared)
         pretrained = PretrainedVectors.read(config, prepared)
         for line in told(pretrained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -95,8 +96,24 @@ class Log:
         joined = {name: kind for side in self._sides.values() for name, kind in side.types.items()}
         return MappingProxyType({**self._kinds, **{n: k for n, k in joined.items() if n not in self._kinds}})
 
-    def batches(self, columns: Sequence[str], rows: int, start: int = 0) -> Iterator[pa.Table]:
-        """Tables of ``rows`` rows (the last may be shorter) from row ``start`` on, in the files' order, across files.
+    def cuts(self, rows: int) -> list[int]:
+        """Sizes of tables of at most ``rows`` rows that together are all rows, and end where a file ends unless that
+        would make small ones: a table of two files holds the dictionaries of both."""
+        sizes: list[int] = []
+        left = 0
+        for file in self._files:
+            left += file.rows
+            while left >= rows:
+                sizes.append(rows)
+                left -= rows
+            if left >= rows // 2:
+                sizes.append(left)
+                left = 0
+        return [*sizes, left] if left else sizes
+
+    def batches(self, columns: Sequence[str], rows: int | Sequence[int], start: int = 0) -> Iterator[pa.Table]:
+        """Tables of ``rows`` rows (the last may be shorter) from row ``start`` on, in the files' order, across files;
+        of several ``rows``, tables of just these sizes.
 
         Text is in chunks of ``dictionary<int32, string>``. Raises AbsentColumnError for a column that is nowhere, and
         InputError for one that is in two places, for a key that a side table has twice, and for a damaged file.
@@ -107,7 +124,8 @@ class Log:
         read = list(dict.fromkeys([*own, *joined]))
         missed = dict.fromkeys(joined, 0)
         seen = 0
-        for table in of_size(self._own(read, rows, start), rows):
+        largest = rows if isinstance(rows, int) else max(rows, default=1)
+        for table in of_size(self._own(read, largest, start), rows):
             found = {name: table[name] for name in read}
             for side in sides:
                 taken, absent = side.join(table[side.key])
@@ -200,17 +218,18 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def of_size(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of exactly ``rows``, the last one apart."""
+def of_size(tables: Iterator[pa.Table], rows: int | Sequence[int]) -> Iterator[pa.Table]:
+    """The same rows in tables of exactly ``rows``, the last one apart; of several, of each size in turn."""
+    sizes = repeat(rows) if isinstance(rows, int) else iter(rows)
     held: list[pa.Table] = []
-    count = 0
+    count, size = 0, next(sizes, 1)
     for whole in tables:
         table = whole
-        while count + len(table) >= rows:
-            held.append(table.slice(0, rows - count))
-            table = table.slice(rows - count)
+        while count + len(table) >= size:
+            held.append(table.slice(0, size - count))
+            table = table.slice(size - count)
             yield pa.concat_tables(held)
-            held, count = [], 0
+            held, count, size = [], 0, next(sizes, 1)
         if len(table):
             held.append(table)
             count += len(table)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagfm.data.array_file import ArrayFile
 from dagfm.data.mapped import blocks
+from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.merge import RowMap
@@ -60,6 +61,7 @@ def assemble(
     parts = [_part(staged, encoder.schema, directory, name, sizes[name], names) for name in PARTS]
     for chunk in staged.chunks:
         _place(staged, chunk, encoder, maps, parts)
+        give_back()
         advance(len(chunk))
     for part in parts:
         for file in part.files:

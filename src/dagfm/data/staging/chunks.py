@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.codings import Coded, Coding, coded, codings_of, number_fields, numbers_of
 from dagfm.data.staging.plan import Plan, Segment, located
-from dagfm.data.threads import in_threads, read_ahead
+from dagfm.data.threads import in_threads
 from dagfm.encoding.rows import Int64
 from dagfm.encoding.values import BadValueError, Float64
 from dagfm.files import replacing
@@ -112,12 +113,14 @@ def stage(plan: Plan, schema: Schema, folder: Path, rows: int, advance: Advance)
             advance(len(of_segment[done]))
             done += 1
         start = of_segment[done].start - segment.start if done < len(of_segment) else len(segment.log)
-        tables = segment.log.batches(list(schema.columns), rows, start) if done < len(of_segment) else iter(())
-        for chunk, table in zip(of_segment[done:], read_ahead(tables), strict=True):
+        sizes = [len(chunk) for chunk in of_segment[done:]]
+        tables = segment.log.batches(list(schema.columns), sizes, start) if sizes else iter(())
+        for chunk, table in zip(of_segment[done:], tables, strict=True):
             try:
                 _write(staged, chunk, table)
             except BadValueError as error:
                 raise located(segment, chunk.start - segment.start, error) from None
+            give_back()
             advance(len(chunk))
     return staged
 
@@ -125,9 +128,10 @@ def stage(plan: Plan, schema: Schema, folder: Path, rows: int, advance: Advance)
 def _cut(plan: Plan, rows: int) -> Iterator[Chunk]:
     number = 0
     for segment in plan.segments:
-        for start in range(segment.start, segment.stop, rows):
-            yield Chunk(number, segment, start, min(start + rows, segment.stop))
-            number += 1
+        start = segment.start
+        for size in segment.log.cuts(rows):
+            yield Chunk(number, segment, start, start + size)
+            number, start = number + 1, start + size
 
 
 def _is_there(folder: Path, chunk: Chunk) -> bool:
