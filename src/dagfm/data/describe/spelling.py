@@ -6,12 +6,10 @@ from typing import Any
 
 import polars as pl
 
-FLOAT = r"^[+-]?\d+(\.0+|(\.\d+)?[eE]\+?\d+)$"
+from dagfm.data.infer.ids import FLOAT, MOSTLY, NUMBER
+
 ZEROS = r"^[+-]?0\d+$"
 DIGITS = r"^\+?\d{19,}$"
-NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
-MOSTLY = 0.9
-"""Share of a field's values that must look like numbers for one of them to be an oddly written number."""
 LARGEST = 2**63 - 1
 KINDS = ("float_ids", "leading_zeros", "beyond_int64")
 

@@ -8,8 +8,10 @@ from dagfm.data.infer.text import is_code
 from dagfm.encoding.values import EXACT
 
 _BEYOND = 2**63
-_FLOAT = r"^[+-]?\d+(\.0+|(\.\d+)?[eE]\+?\d+)$"
-_NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+FLOAT = r"^[+-]?\d+(\.0+|(\.\d+)?[eE]\+?\d+)$"
+NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+MOSTLY = 0.9
+"""Share of a column's values that must look like numbers for one of them to be an oddly written number."""
 
 
 def id_warnings(values: pl.Series) -> tuple[str, ...]:
@@ -31,8 +33,8 @@ def id_warnings(values: pl.Series) -> tuple[str, ...]:
     if present.dtype != pl.String:
         return ()
     lines = []
-    floats = present.filter(present.str.contains(_FLOAT))
-    if len(floats) and bool(present.str.contains(_NUMBER).mean() >= 0.9):  # type: ignore[operator]
+    floats = present.filter(present.str.contains(FLOAT))
+    if len(floats) and bool(present.str.contains(NUMBER).mean() >= MOSTLY):  # type: ignore[operator]
         lines.append(
             f"ids written as floats, such as {floats[0]}: 12.0 and 12 are two ids, so write them whole everywhere"
         )
