@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dagfm.data.mapped import blocks, mapped
+from dagfm import metrics
+from dagfm.data.mapped import mapped
 from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
@@ -72,13 +71,8 @@ class Prepared:
 
     def click_rates(self) -> dict[str, float]:
         """The (weighted) share of clicks in each part."""
-        rates = {}
-        for name in PARTS:
-            part: Dataset = getattr(self, name)
-            weights = np.ones(len(part)) if part.weights is None else part.weights
-            clicked = sum(float(part.labels[block] @ weights[block]) for block in blocks(len(part)))
-            rates[name] = clicked / sum(float(weights[block].sum()) for block in blocks(len(part)))
-        return rates
+        parts: dict[str, Dataset] = {name: getattr(self, name) for name in PARTS}
+        return {name: metrics.mean(part.labels, part.weights) for name, part in parts.items()}
 
 
 def _read(part: Path, sequences: int) -> Dataset:
