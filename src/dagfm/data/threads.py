@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,9 +22,22 @@ def threads() -> int:
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function`` of every item, in their order; the first error is raised."""
+    """``function`` of every item, in their order; the first error is raised. Not to be called from ``function``."""
     items = list(items)
     if len(items) < 2 or threads() == 1:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(threads()) as pool:
-        return list(pool.map(function, items))
+    pool = _pool(os.getpid())
+    futures = [pool.submit(function, item) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:  # after an error nothing runs on behind the caller's back
+        for future in futures:
+            future.cancel()
+        wait(futures)
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of a process, a child's its own. Always the same ones: the C library gives every new thread an arena
+    of its own while it has one, and never gives back an arena's end."""
+    return ThreadPoolExecutor(threads())
