@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from dagfm.config import Config
-from dagfm.config.models import PhaseConfig, ScratchConfig, TrainingConfig
+from dagfm.config.models import TrainingConfig
+from dagfm.config.phases import PhaseConfig, ScratchConfig
 
 PHASES = [name for name, info in TrainingConfig.model_fields.items() if isinstance(info.default, PhaseConfig)]
 PHASES_TITLE = "`training.<phase>`"
@@ -166,7 +167,8 @@ def _type(property_: Mapping[str, Any]) -> str:
     if property_["type"] == "array":
         return _list(property_)
     if property_["type"] == "object":
-        return f"mapping to {_type(property_['additionalProperties'])}"
+        values = property_["additionalProperties"]
+        return "mapping" if values is True else f"mapping to {_type(values)}"
     return _scalar(property_)
 
 

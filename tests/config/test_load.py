@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from dagfm.config import Config, load_config
+from dagfm.config.networks import CINConfig
 from dagfm.config.presets import PRESETS
 from dagfm.errors import InputError
 
@@ -74,7 +75,7 @@ def test_a_key_that_overrides_the_preset_is_logged(tmp_path: Path, caplog: pytes
 
 def test_another_network_does_not_inherit_the_settings_of_the_presets() -> None:
     teacher = load_config(MINIMAL, ["preset=paper", "teacher={network: cin, t_cin: [64, 64]}"]).teacher[0]
-    assert teacher.model_dump() == {"name": None, "network": "cin", "cin": (64, 64)}
+    assert teacher.model_dump() == CINConfig(cin=(64, 64)).model_dump()
 
 
 def test_a_later_set_wins() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
 
 from dagfm.config.data import DataConfig
 from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import with_preset
 from dagfm.config.section import Section
 from dagfm.schema import Field as SchemaField
@@ -25,8 +26,6 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
-Decay = NonNegativeFloat | Literal["auto"]
-Dropout = Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"]
 
 
 class EmbeddingConfig(Section):
@@ -56,41 +55,6 @@ class FinetuningConfig(Section):
 
     kd_weight: NonNegativeFloat = 1.0
     """Weight of the teacher; 0 finetunes on the clicks alone."""
-
-
-class PhaseConfig(Section):
-    """How one phase is optimised."""
-
-    learning_rate: PositiveFloat
-    """Of Adam, at the first step."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """cosine falls to zero over all epochs."""
-    epochs: PositiveInt | Literal["auto"]
-    """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20."""
-    patience: PositiveInt = 3
-    """Epochs without a better validation figure before the phase stops."""
-    monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
-    """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
-    decay: Decay = 0.0
-    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments; auto: 0.25 over the
-    square root of the training rows."""
-    dropout: Dropout = 0.0
-    """Dropout on the embedding's output; auto: 0.3 at 200 training cells an embedding row, 0.1 less a doubling,
-    0 to 0.5."""
-
-
-class ScratchConfig(PhaseConfig):
-    """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
-
-    decay: tuple[Decay, ...] = Field(default=(3e-4, 1e-3, 2e-3), min_length=1)  # type: ignore[assignment]
-    """As in the other phases, or a list of them to try."""
-    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.2), min_length=1)  # type: ignore[assignment]
-    """As in the other phases, or a list of them to try."""
-
-    @field_validator("decay", "dropout", mode="before")
-    @classmethod
-    def _one_value_is_a_list_of_one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, int | float | str) else value
 
 
 class TrainingConfig(Section):
@@ -176,6 +140,10 @@ class Config(Section):
             for field in schema:
                 if field.cross is None and field.source == column:
                     raise ValueError(f"fields: '{column}' is the label; a field must not hold the answer")
+        for student in self.student:
+            if student.seeds > 1 or student.training:
+                key = "seeds" if student.seeds > 1 else "training"
+                raise ValueError(f"student: '{key}' is of teachers; a student has none")
         for role in ("teacher", "student"):
             names = [name for name, _ in self.named(role)]
             for name in names:
@@ -212,11 +180,16 @@ class Config(Section):
         return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
-        """The teachers or students with the names they have in folders and tables."""
-        members = getattr(self, role)
+        """The teachers or students, one by one, with the names they have in folders and tables."""
+        members = [(member, copy) for member in getattr(self, role) for copy in range(1, member.seeds + 1)]
         if len(members) == 1:
-            return [(members[0].name or role, members[0])]
-        return [(member.name or f"{member.network}-{index}", member) for index, member in enumerate(members, 1)]
+            return [(members[0][0].name or role, members[0][0])]
+        found = []
+        for index, (member, copy) in enumerate(members, 1):
+            name = f"{member.network}-{index}" if member.name is None else member.name
+            several = member.name is not None and member.seeds > 1
+            found.append((f"{name}-{copy}" if several else name, member.model_copy(update={"seeds": 1})))
+        return found
 
     @property
     def recombines(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from dagfm.config.phases import PhaseConfig
 
 
 class _Network(BaseModel):
@@ -12,6 +14,12 @@ class _Network(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
     """Name in tables and folders; teacher or student where there is only one, else network and number."""
+    size: PositiveInt | None = None
+    """Numbers its embedding has a field (D); without it ``embedding.size``."""
+    seeds: PositiveInt = 1
+    """Of a teacher: so many members like this, which differ in their seed alone."""
+    training: dict[str, Any] = {}
+    """Of a teacher: what differs for it from ``training.teacher_training``, by that section's keys."""
 
     @model_validator(mode="before")
     @classmethod
@@ -23,6 +31,23 @@ class _Network(BaseModel):
                 raise ValueError(f"a setting is given twice, with and without 't_': {', '.join(map(str, value))}")
             return plain
         return value
+
+    @field_validator("training")
+    @classmethod
+    def _known_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
+        whole = PhaseConfig(**{"learning_rate": 1.0, "epochs": 1, **value})
+        if whole.monitor == "logit_mse":
+            raise ValueError("training.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss")
+        return {key: getattr(whole, key) for key in value}
+
+    def settings(self, phase: PhaseConfig) -> PhaseConfig:
+        """The settings of ``phase`` with what this network has of its own."""
+        return PhaseConfig(**{**phase.model_dump(), **self.training})
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The network alone: not its name, its embedding, how many of it there are and how they are trained."""
+        return self.model_dump(mode="json", exclude={"name", "size", "seeds", "training"})
 
 
 class DAGFMConfig(_Network):

@@ -10,6 +10,7 @@ from dagfm.config import NetworkConfig
 from dagfm.encoding.rows import Int64
 from dagfm.nn.batch import Batch, Layout
 from dagfm.nn.embedding import Embedding
+from dagfm.nn.network import OwnLoss
 from dagfm.nn.registry import build
 from dagfm.schema import Schema
 
@@ -29,14 +30,22 @@ class CTRModel(nn.Module):
         self.dropout = 0.0
         generator = torch.Generator().manual_seed(seed)
         self.network = build(config, schema, size, generator=generator, reference=reference)
-        self.embedding = Embedding(layout, size + int(getattr(self.network, "extra_columns", 0)))
+        self.embedding = Embedding(layout, size + self.network.extra_columns)
         self.embedding.reset_parameters(schema, layout, generator, reference)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,)."""
-        embedded = F.dropout(self.embedding(batch), self.dropout, self.training)
-        logits: Tensor = self.network(embedded)
-        return logits
+        return self.network(self._dropped(self.embedding(batch)))
+
+    def click_loss(self, batch: Batch, labels: Tensor, weights: Tensor | None) -> Tensor:
+        """The loss on clicks alone, a scalar: the network's own where it has one, else the cross-entropy."""
+        embedded = self.embedding(batch)
+        if isinstance(self.network, OwnLoss):
+            return self.network.click_loss(lambda: self._dropped(embedded), labels, weights)
+        return F.binary_cross_entropy_with_logits(self.network(self._dropped(embedded)), labels, weights)
+
+    def _dropped(self, embedded: Tensor) -> Tensor:
+        return F.dropout(embedded, self.dropout, self.training)
 
     def fill_untrained(self, counts: Int64) -> None:
         """Give rows that training never sees their field's mean; see ``Embedding.fill_untrained``."""

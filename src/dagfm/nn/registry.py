@@ -12,10 +12,8 @@ from dagfm.nn.cin import CIN
 from dagfm.nn.crossnet import CrossNet
 from dagfm.nn.dagfm import DAGFM, resolve_connect
 from dagfm.nn.fm import FM
+from dagfm.nn.network import Network
 from dagfm.schema import Schema
-
-Network = DAGFM | CrossNet | CIN | FM
-"""Maps field embeddings (B, F, size + extra_columns) to logits (B,); ``raise_logits`` adds a constant."""
 
 BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
     "dagfm": lambda c, schema, size: DAGFM(len(schema), size, c.type, c.depth, resolve_connect(c.connect, schema)),

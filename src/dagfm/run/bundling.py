@@ -15,7 +15,7 @@ from dagfm.training.workshop import Trained
 
 def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
     """Everything needed to score raw rows with a trained student, and what is known of it."""
-    network = student.network.model_dump(exclude={"name"})
+    network = student.network.definition
     network["connect"] = resolve_connect(network["connect"], config.schema_)
     entry = student.entry
     card = {

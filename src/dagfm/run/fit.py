@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,11 +203,14 @@ class _Story:
         if phase == "finetuning" and self.config.finetuning.kd_weight == 0:
             return []
         trained: list[Trained] = []
+        equal: Counter[str] = Counter()
         for name, network in self.config.named("teacher"):
+            kind = json.dumps([network.definition, network.size, network.training], sort_keys=True)
+            equal[kind] += 1
             place = self._place("teacher_training", name, seed=shop.seed)
             source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
             if source is None or phase == "teacher_training":
-                teacher = train_teacher(shop, name, network, place, source)
+                teacher = train_teacher(shop, name, network, place, source, replica=equal[kind])
             else:
                 teacher = take_over(shop, name, network, "teacher", source, place)
             trained.append(teacher)

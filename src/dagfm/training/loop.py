@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dagfm.config.models import PhaseConfig
+from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches, Examples
 from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
@@ -45,7 +45,7 @@ class Task:
     alpha: float
     """Weight of the clicks."""
     beta: float
-    """Weight of the teacher."""
+    """Weight of the teacher; 0 trains on the clicks alone, by the network's own loss."""
     batches: Batches
     evaluate: Evaluate
     """Validation figures of the model: auc, logloss, logit_mse."""
@@ -156,7 +156,10 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
+        if self.task.beta > 0:
+            loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
+        else:
+            loss = self.model.click_loss(batch, labels, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.model.embedding.restore_held()

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dagfm.config.models import PhaseConfig
+from dagfm.config.phases import PhaseConfig
 
 
 def make_optimizer(model: nn.Module, settings: PhaseConfig, decay: float) -> torch.optim.Adam:

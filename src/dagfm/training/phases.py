@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dagfm.config.models import PhaseConfig, ScratchConfig
 from dagfm.config.networks import FMConfig, NetworkConfig
+from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.data.batches import Batches
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
@@ -20,14 +20,24 @@ from dagfm.training.workshop import Entry, Trained, Workshop
 
 
 def train_teacher(
-    shop: Workshop, name: str, network: NetworkConfig, directory: Path, warm_up: WarmUp | None = None
+    shop: Workshop,
+    name: str,
+    network: NetworkConfig,
+    directory: Path,
+    warm_up: WarmUp | None = None,
+    replica: int = 1,
 ) -> Trained:
-    """Phase 1: embedding and teacher on the clicks, BCE."""
-    settings = shop.settled(shop.config.training.teacher_training)
+    """Phase 1: embedding and teacher on the clicks, by the network's own loss.
+
+    ``replica`` numbers members that are otherwise equal; of the names, which may change, the weights know nothing.
+    """
+    settings = shop.settled(network.settings(shop.config.training.teacher_training))
     stage = Stage(
         directory,
         shop.inputs(
-            teacher=network.model_dump(exclude={"name"}),
+            network,
+            "teacher",
+            replica=replica,
             training={"teacher_training": settings.model_dump()},
             made_from={"warm_up": warm_up.fingerprint if warm_up else None},
         ),
@@ -39,6 +49,7 @@ def train_teacher(
         {"name": name, "role": "teacher", "phase": "teacher_training"},
         start=lambda model: warm_up.load_into(model, shop.prepared.encoder) if warm_up else None,
         settings=settings,
+        purpose=f"teacher/{replica}/teacher_training",
     )
 
 
@@ -55,7 +66,8 @@ def distil(
     stage = Stage(
         directory,
         shop.inputs(
-            student=network.model_dump(exclude={"name"}),
+            network,
+            "student",
             distillation=how.model_dump(exclude={"recombined_cap"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
@@ -94,7 +106,8 @@ def finetune(
     stage = Stage(
         directory,
         shop.inputs(
-            student=network.model_dump(exclude={"name"}),
+            network,
+            "student",
             finetuning=how.model_dump(),
             training={"finetuning": settings.model_dump()},
             made_from={"student": start_from.fingerprint, "teacher logits": logits.fingerprint if logits else None},
@@ -128,7 +141,7 @@ def train_baseline(
             one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
                 directory / f"decay-{one.decay:g}-dropout-{one.dropout:g}",
-                shop.inputs(student=network.model_dump(exclude={"name"}), training={key: one.model_dump()}),
+                shop.inputs(network, "student", training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
             tried.append(_phase(shop, stage, network, label, start=lambda model: None, settings=one, logits=logits))
@@ -148,6 +161,7 @@ def _phase(
     beta: float = 0.0,
     logits: TeacherLogits | None = None,
     recombined: float = 0.0,
+    purpose: str | None = None,
 ) -> Trained:
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
     facts = stage.open()
@@ -155,7 +169,7 @@ def _phase(
         shop.progress.line(f"{_title(shop, label, settings)} is done")
         remove_checkpoint(stage.directory)  # a kill just after the seal leaves it
         return _measured(shop, stage, network, facts, logits)
-    purpose = f"{label['role']}/{label['name']}/{label['phase']}"
+    purpose = purpose or f"{label['role']}/{label['name']}/{label['phase']}"
     model = shop.model(network, purpose)
     start(model)
     model.embedding.restore_held()
@@ -210,7 +224,7 @@ def take_over(
 ) -> Trained:
     """Make an earlier run's weights a finished phase of this run: mapped by token and evaluated, not trained."""
     phase = "teacher_training" if role == "teacher" else "distillation"
-    stage = Stage(directory, shop.inputs(network=network.model_dump(), made_from={"warm_up": warm_up.fingerprint}))
+    stage = Stage(directory, shop.inputs(network, "network", made_from={"warm_up": warm_up.fingerprint}))
     facts = stage.open()
     if facts is not None:
         return _measured(shop, stage, network, facts, logits)
@@ -265,7 +279,7 @@ def _finish(
     }
     facts = {
         "result": result,
-        "network": model.config.model_dump(),
+        "network": model.config.definition,
         "embedding_size": model.size,
         "measured_against": logits.fingerprint if logits else None,
         **({"pretrained": shop.pretrained.facts} if shop.pretrained.fields else {}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ class WarmUp:
         Raises InputError when network, embedding size or fields are not the model's.
         """
         old_encoder = self._encoder()
-        mine = _shape(json.loads(model.config.model_dump_json()), model.size, encoder)
+        mine = _shape(model.config.definition, model.size, encoder)
         theirs = _shape(self.facts["network"], self.facts["embedding_size"], old_encoder)
         for key in {**mine, **theirs}:
             if mine.get(key) != theirs.get(key):

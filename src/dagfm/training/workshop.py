@@ -14,8 +14,8 @@ import torch
 
 from dagfm import metrics
 from dagfm.config import Config
-from dagfm.config.models import PhaseConfig
 from dagfm.config.networks import NetworkConfig
+from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
@@ -110,7 +110,7 @@ class Workshop:
                 self.config.schema_,
                 self.layout,
                 network,
-                self.config.embedding.size,
+                self.size_of(network),
                 seed=self.seed_of(f"{purpose}/initialisation"),
                 reference=self.config.training.initialisation == "reference",
             )
@@ -125,8 +125,12 @@ class Workshop:
         model.load_state_dict(read_tensors(trained.weights))
         return model
 
-    def inputs(self, **more: Any) -> dict[str, Any]:
-        """What every phase depends on, and ``more``."""
+    def size_of(self, network: NetworkConfig) -> int:
+        """Numbers a field's vector has in the network's embedding (D)."""
+        return network.size or self.config.embedding.size
+
+    def inputs(self, network: NetworkConfig, role: str, **more: Any) -> dict[str, Any]:
+        """What every phase of a network depends on, and ``more``; ``role`` is what the network is called there."""
         own = more.pop("training", {})
         negatives = self.config.data.negatives
         return {
@@ -134,7 +138,8 @@ class Workshop:
             **({} if negatives is None else {"negatives": negatives.model_dump(exclude={"seed"})}),
             **self.pretrained.inputs,
             "made from": {"data": self.prepared.content, **more.pop("made_from", {})},
-            "embedding": self.config.embedding.model_dump(),
+            "embedding": {"size": self.size_of(network)},
+            role: network.definition,
             "training": {
                 "seed": self.seed,
                 "batch_size": self.batch_size,

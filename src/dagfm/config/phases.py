@@ -1,0 +1,47 @@
+"""How one phase is optimised: the keys of every training phase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from dagfm.config.section import Section
+
+Decay = NonNegativeFloat | Literal["auto"]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"]
+
+
+class PhaseConfig(Section):
+    """How one phase is optimised."""
+
+    learning_rate: PositiveFloat
+    """Of Adam, at the first step."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """cosine falls to zero over all epochs."""
+    epochs: PositiveInt | Literal["auto"]
+    """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20."""
+    patience: PositiveInt = 3
+    """Epochs without a better validation figure before the phase stops."""
+    monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
+    """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
+    decay: Decay = 0.0
+    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments; auto: 0.25 over the
+    square root of the training rows."""
+    dropout: Dropout = 0.0
+    """Dropout on the embedding's output; auto: 0.3 at 200 training cells an embedding row, 0.1 less a doubling,
+    0 to 0.5."""
+
+
+class ScratchConfig(PhaseConfig):
+    """Training on clicks alone; of several decays and dropouts the pair that is best on validation counts."""
+
+    decay: tuple[Decay, ...] = Field(default=(3e-4, 1e-3, 2e-3), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
+    dropout: tuple[Dropout, ...] = Field(default=(0.0, 0.2), min_length=1)  # type: ignore[assignment]
+    """As in the other phases, or a list of them to try."""
+
+    @field_validator("decay", "dropout", mode="before")
+    @classmethod
+    def _one_value_is_a_list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, int | float | str) else value
