@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagfm import metrics
+from dagfm.metrics import figures
 
 scored = st.lists(st.tuples(st.integers(0, 1), st.integers(-4, 4).map(float)), min_size=2, max_size=60).filter(
     lambda pairs: 0 < sum(label for label, _ in pairs) < len(pairs)
@@ -113,7 +114,7 @@ def test_many_rows_are_summed_a_chunk_at_a_time(pairs: list[tuple[int, float]]) 
     labels, scores = map(np.array, zip(*pairs, strict=True))
     whole = metrics.auc(labels, scores), metrics.logloss(labels, scores), metrics.logit_mse(scores, labels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "_CHUNK", 7)
+        patch.setattr(figures, "_CHUNK", 7)
         assert metrics.auc(labels, scores) == whole[0]
         assert metrics.auc(labels, scores, np.ones(len(labels))) == pytest.approx(whole[0], abs=1e-12)
         assert metrics.logloss(labels, scores) == pytest.approx(whole[1], rel=1e-12)

@@ -1,0 +1,23 @@
+"""How good scores are: figures of one model, differences between two, and figures within groups; in NumPy alone."""
+
+from dagfm.metrics.figures import Float64, auc, calibration, logit_mse, logloss, mean, sigmoid
+from dagfm.metrics.groups import GroupFigures, figures_within, ndcg_key
+from dagfm.metrics.paired import Difference, Standing, auc_difference, logloss_difference, mean_difference
+
+__all__ = [
+    "Difference",
+    "Float64",
+    "GroupFigures",
+    "Standing",
+    "auc",
+    "auc_difference",
+    "calibration",
+    "figures_within",
+    "logit_mse",
+    "logloss",
+    "logloss_difference",
+    "mean",
+    "mean_difference",
+    "ndcg_key",
+    "sigmoid",
+]
