@@ -80,6 +80,12 @@ class CINConfig(_Network):
     """Feature maps of every layer; as many layers as numbers."""
 
 
+class FMConfig(_Network):
+    """Factorization machine of order two (Rendle 2010)."""
+
+    network: Literal["fm"] = "fm"
+
+
 class _Deep(_Network):
     """A network with hidden layers, by default those of the published configurations (BARS, Frappe and MovieLens)."""
 
@@ -148,21 +154,15 @@ class FiBiNETConfig(_Deep):
     """SENET weighs the fields through a layer of so many times fewer units."""
 
 
-class FMConfig(_Network):
-    """Factorization machine of order two (Rendle 2010)."""
-
-    network: Literal["fm"] = "fm"
-
-
 NetworkConfig = Annotated[
     DAGFMConfig
     | CrossNetConfig
     | CINConfig
+    | FMConfig
     | MLPConfig
     | DCNv2Config
     | XDeepFMConfig
     | AutoIntConfig
-    | FiBiNETConfig
-    | FMConfig,
+    | FiBiNETConfig,
     Field(discriminator="network"),
 ]

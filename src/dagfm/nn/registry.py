@@ -24,12 +24,12 @@ BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
     "dagfm": lambda c, schema, size: DAGFM(len(schema), size, c.type, c.depth, resolve_connect(c.connect, schema)),
     "crossnet": lambda c, schema, size: CrossNet(len(schema), size, c.depth),
     "cin": lambda c, schema, size: CIN(len(schema), size, c.cin),
+    "fm": lambda c, schema, size: FM(len(schema), size),
     "mlp": lambda c, schema, size: MLP(len(schema), size, **_deep(c)),
     "dcnv2": lambda c, schema, size: DCNv2(len(schema), size, c.depth, c.structure, **_deep(c)),
     "xdeepfm": lambda c, schema, size: XDeepFM(len(schema), size, c.cin, **_deep(c)),
     "autoint": lambda c, schema, size: AutoInt(len(schema), size, c.depth, c.heads, c.attention_size, **_deep(c)),
     "fibinet": lambda c, schema, size: FiBiNET(len(schema), size, c.bilinear, c.reduction, **_deep(c)),
-    "fm": lambda c, schema, size: FM(len(schema), size),
 }
 
 
