@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from dagfm.config.models import Config
+from dagfm.config.networks import NetworkConfig
 from dagfm.config.presets import PRESETS, merged
 from dagfm.errors import InputError, listed, suggestion
 
@@ -172,7 +173,8 @@ def _in_yaml(problem: Any) -> str | None:
 
 def _is_tag(part: object) -> bool:
     """Whether a piece of a location is pydantic's name of a union member rather than a key of the file."""
-    return isinstance(part, str) and part in {"dagfm", "crossnet", "cin", "fm", "literal['auto']", "constrained-int"}
+    networks = {one.model_fields["network"].default for one in _models_in(NetworkConfig)}
+    return isinstance(part, str) and part in networks | {"literal['auto']", "constrained-int"}
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -11,8 +11,15 @@ from dagfm.config.networks import NetworkConfig
 from dagfm.nn.cin import CIN
 from dagfm.nn.crossnet import CrossNet
 from dagfm.nn.dagfm import DAGFM, resolve_connect
+from dagfm.nn.ecn import ECN
+from dagfm.nn.fcn import FCN
+from dagfm.nn.ffm import FFM
+from dagfm.nn.finalnet import FinalNet
 from dagfm.nn.fm import FM
+from dagfm.nn.fmfm import FmFM
+from dagfm.nn.fwfm import FwFM
 from dagfm.nn.network import Network
+from dagfm.nn.qnn import QNN
 from dagfm.schema import Schema
 
 BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
@@ -20,6 +27,13 @@ BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
     "crossnet": lambda c, schema, size: CrossNet(len(schema), size, c.depth),
     "cin": lambda c, schema, size: CIN(len(schema), size, c.cin),
     "fm": lambda c, schema, size: FM(len(schema), size),
+    "qnn": lambda c, schema, size: QNN(len(schema), size, c.depth, c.heads, c.maps, c.dropout),
+    "finalnet": lambda c, schema, size: FinalNet(len(schema), size, c.blocks, c.gating, c.dropout),
+    "ecn": lambda c, schema, size: ECN(len(schema), size, c.depth, c.dropout),
+    "fcn": lambda c, schema, size: FCN(len(schema), size, c.exponential_depth, c.linear_depth, c.dropout),
+    "ffm": lambda c, schema, size: FFM(len(schema), size),
+    "fwfm": lambda c, schema, size: FwFM(len(schema), size),
+    "fmfm": lambda c, schema, size: FmFM(len(schema), size),
 }
 
 
