@@ -9,12 +9,27 @@ from typing import Any
 
 import pytest
 
-from dagfm.config.networks import CINConfig, CrossNetConfig, DAGFMConfig, FMConfig
+from dagfm.config.networks import (
+    CINConfig,
+    CrossNetConfig,
+    DAGFMConfig,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
+    FinalNetConfig,
+    FMConfig,
+    FmFMConfig,
+    FwFMConfig,
+    QNNConfig,
+)
 from dagfm.nn.registry import build
 from dagfm.schema import Field, Schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
-SIZES = [{"F": 1, "D": 1, "L": 1, "H": 3, "P": 1}, {"F": 5, "D": 4, "L": 3, "H": 6, "P": 15}]
+SIZES = [
+    {"F": 1, "D": 1, "L": 1, "H": 4, "P": 1, "M": 1, "R": 2},
+    {"F": 5, "D": 3, "L": 3, "H": 6, "P": 15, "M": 8, "R": 3},
+]
 
 
 def formulas() -> dict[str, tuple[str, str]]:
@@ -38,7 +53,19 @@ def counted(config: Any, sizes: dict[str, int]) -> tuple[int, int]:
 @pytest.mark.parametrize("sizes", SIZES)
 def test_teachers(sizes: dict[str, int]) -> None:
     table = formulas()
-    teachers = [CrossNetConfig(depth=sizes["L"]), CINConfig(cin=(sizes["H"],) * sizes["L"]), FMConfig()]
+    depth, widths = sizes["L"], (sizes["H"],) * sizes["L"]
+    teachers = [
+        CrossNetConfig(depth=depth),
+        CINConfig(cin=widths),
+        FMConfig(),
+        QNNConfig(depth=depth, maps=sizes["R"]),
+        FinalNetConfig(blocks=(widths, widths)),
+        ECNConfig(depth=depth),
+        FCNConfig(exponential_depth=depth, linear_depth=depth),
+        FFMConfig(),
+        FwFMConfig(),
+        FmFMConfig(),
+    ]
     for config in teachers:
         told = tuple(value(cell, sizes) for cell in table[config.network])
         assert told == counted(config, sizes), config.network

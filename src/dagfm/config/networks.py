@@ -103,7 +103,7 @@ class QNNConfig(_Network):
     maps: PositiveInt = 4
     """Linear maps whose gates are summed in a layer (R)."""
     dropout: NetworkDropout = 0.1
-    """Of gates and layers; that of the embedding is ``training.dropout``."""
+    """Of gates and layers; that of the embedding is the ``dropout`` of its training."""
 
 
 class FinalNetConfig(_Network):
@@ -120,7 +120,7 @@ class FinalNetConfig(_Network):
     gating: bool = True
     """Whether the first block also sees the fields under a gate of all fields."""
     dropout: NetworkDropout = 0.1
-    """Of every layer; that of the embedding is ``training.dropout``."""
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
 class ECNConfig(_Network):
@@ -133,7 +133,7 @@ class ECNConfig(_Network):
     depth: PositiveInt = 4
     """Layers; the highest interaction order is 2 to the power of depth."""
     dropout: NetworkDropout = 0.1
-    """Of every layer; that of the embedding is ``training.dropout``."""
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
 class FCNConfig(_Network):
@@ -148,7 +148,7 @@ class FCNConfig(_Network):
     linear_depth: PositiveInt = 1
     """Layers of the linear branch."""
     dropout: NetworkDropout = 0.1
-    """Of every layer; that of the embedding is ``training.dropout``."""
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
 class FFMConfig(_Network):
