@@ -169,7 +169,7 @@ class Config(Section):
     def _a_frozen_embedding_fits(self) -> Self:
         if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
             raise ValueError(
-                f"distillation.embedding: 'teacher_frozen', but the embedding of {', '.join(FIRST_ORDER)} holds "
+                f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
                 "first-order weights too and cannot be a student's; valid here: teacher_trainable, own"
             )
         return self
