@@ -27,8 +27,8 @@ from dagfm.schema import Field, Schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 SIZES = [
-    {"F": 1, "D": 1, "L": 1, "H": 4, "P": 1, "M": 1, "R": 2},
-    {"F": 5, "D": 3, "L": 3, "H": 6, "P": 15, "M": 8, "R": 3},
+    {"F": 1, "D": 1, "L": 1, "H": 4, "P": 1, "Q": 0, "K": 1, "T": 2},
+    {"F": 5, "D": 3, "L": 3, "H": 6, "P": 15, "Q": 10, "K": 8, "T": 3},
 ]
 
 
@@ -58,7 +58,7 @@ def test_teachers(sizes: dict[str, int]) -> None:
         CrossNetConfig(depth=depth),
         CINConfig(cin=widths),
         FMConfig(),
-        QNNConfig(depth=depth, maps=sizes["R"]),
+        QNNConfig(depth=depth, maps=sizes["T"]),
         FinalNetConfig(blocks=(widths, widths)),
         ECNConfig(depth=depth),
         FCNConfig(exponential_depth=depth, linear_depth=depth),

@@ -101,7 +101,7 @@ class QNNConfig(_Network):
     heads: PositiveInt = 4
     """Shares of the embedding's columns that trade places with each other in a product."""
     maps: PositiveInt = 4
-    """Linear maps whose gates are summed in a layer (R)."""
+    """Linear maps whose gates are summed in a layer (T)."""
     dropout: NetworkDropout = 0.1
     """Of gates and layers; that of the embedding is the ``dropout`` of its training."""
 

@@ -14,15 +14,15 @@ from dagfm.nn.heads import head_by_head
 
 
 class QNN(nn.Module):
-    """``x ← heads(x) ⊙ Σ_r dropout(relu(norm(W_r x))) + x`` on the flattened embeddings, then a linear unit.
+    """``x ← heads(x) ⊙ Σ_t dropout(relu(norm(W_t x))) + x`` on the flattened embeddings, then a linear unit.
 
     ``heads(x)`` lists the numbers of x head by head, x itself field by field, as in the authors' code. So a gate, which
     is never negative, stands beside another number than the one it is added to: with one head the sign of what a number
     adds to the logit would be the same in all rows.
 
     Parameters:
-        layers: W of every layer, a linear unit without bias, weight (R·F·D, F·D), r leading.
-        norms: a ``BatchNorm`` each, over R·F·D columns.
+        layers: W of every layer, a linear unit without bias, weight (T·F·D, F·D), t leading.
+        norms: a ``BatchNorm`` each, over T·F·D columns.
         head: weight (1, F·D) and bias (1,).
     """
 
@@ -79,5 +79,5 @@ class QNN(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds a row: R products with W a layer, without the head."""
+        """Multiply-adds a row: T products with W a layer, without the head."""
         return self.depth * self.maps * (self.fields * self.size) ** 2
