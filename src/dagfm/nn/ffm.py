@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class FFM(nn.Module):
-    """``b + Σ_f w_f + Σ_{i<j} <e_i,j, e_j,i>`` (equation 4), where e_i,j is what field i shows to field j.
+    """``b + Σ_f w_f + Σ_{i<j} <e_i,j, e_j,i>``, where e_i,j is what field i shows to field j.
 
     The embedding holds these vectors of the other fields one after the other, in node order, and the first-order weight
     of the value as its last column. The values of one field do not meet each other: they are pooled.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class FmFM(nn.Module):
-    """``b + Σ_f w_f + Σ_{i<j} <W_ij e_i, e_j>`` (equation 6, with the matrix on its other side).
+    """``b + Σ_f w_f + Σ_{i<j} <W_ij e_i, e_j>``.
 
     As an FM's, the embedding's last column holds the first-order weight of the value.
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class FwFM(nn.Module):
-    """``b + Σ_f w_f + Σ_{i<j} r_ij <e_i, e_j>`` (equation 5).
+    """``b + Σ_f w_f + Σ_{i<j} r_ij <e_i, e_j>``.
 
     As an FM's, the embedding's last column holds the first-order weight of the value.
 
