@@ -101,6 +101,18 @@ def test_the_loss_of_certain_logits_is_finite():
     assert torch.isfinite(loss) and torch.isfinite(x.grad).all()
 
 
+def test_every_gate_is_dropped_by_itself_and_then_the_layer():
+    network = QNN(1, 1, 1, 1, 8, 0.5)
+    for tensor in network.state_dict().values():
+        tensor.zero_()
+    network.norms[0].bias.data.fill_(1.0)  # eight gates of 1
+    network.head.weight.data.fill_(1.0)
+    logits = set(network(torch.ones(500, 1, 1)).tolist())
+    assert logits <= {0.0} | {2 * (1 + 2 * kept) for kept in range(9)}
+    assert 0.0 in logits and len(logits) > 5
+    assert set(network.eval()(torch.ones(2, 1, 1)).tolist()) == {9.0}
+
+
 def test_both_passes_drop_afresh_and_scoring_drops_nothing():
     network = QNN(3, 4, 1, 4, 4, 0.5)
     x = torch.randn(6, 3, 4)
