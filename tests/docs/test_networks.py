@@ -15,9 +15,16 @@ from dagfm.config.networks import (
     CrossNetConfig,
     DAGFMConfig,
     DCNv2Config,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
     FiBiNETConfig,
+    FinalNetConfig,
     FMConfig,
+    FmFMConfig,
+    FwFMConfig,
     MLPConfig,
+    QNNConfig,
     XDeepFMConfig,
 )
 from dagfm.nn.registry import build
@@ -25,8 +32,8 @@ from dagfm.schema import Field, Schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 SIZES = [
-    {"F": 2, "D": 1, "L": 1, "H": 3, "A": 2, "P": 3, "Q": 1, "R": 1, "M": 6},
-    {"F": 7, "D": 4, "L": 3, "H": 6, "A": 8, "P": 28, "Q": 21, "R": 2, "M": 240},
+    {"F": 2, "D": 1, "L": 1, "H": 4, "A": 2, "P": 3, "Q": 1, "R": 1, "M": 8, "K": 1, "T": 2},
+    {"F": 7, "D": 4, "L": 3, "H": 6, "A": 8, "P": 28, "Q": 21, "R": 2, "M": 240, "K": 14, "T": 3},
 ]
 
 
@@ -61,6 +68,13 @@ def test_teachers(sizes: dict[str, int]) -> None:
         "xdeepfm": XDeepFMConfig(cin=widths, hidden=widths),
         "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], hidden=widths),
         "fm": FMConfig(),
+        "qnn": QNNConfig(depth=depth, maps=sizes["T"]),
+        "finalnet": FinalNetConfig(blocks=(widths, widths)),
+        "ecn": ECNConfig(depth=depth),
+        "fcn": FCNConfig(exponential_depth=depth, linear_depth=depth),
+        "ffm": FFMConfig(),
+        "fwfm": FwFMConfig(),
+        "fmfm": FmFMConfig(),
     }
     for row, config in teachers.items():
         told = tuple(value(cell, sizes) for cell in table[row])
