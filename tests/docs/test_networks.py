@@ -59,14 +59,15 @@ def counted(config: Any, sizes: dict[str, int]) -> tuple[int, int]:
 def test_teachers(sizes: dict[str, int]) -> None:
     table = formulas()
     depth, widths = sizes["L"], (sizes["H"],) * sizes["L"]
+    hidden: dict[str, Any] = {"hidden": widths, "batch_norm": False}
     teachers = {
         "crossnet": CrossNetConfig(depth=depth),
         "cin": CINConfig(cin=widths),
-        "mlp": MLPConfig(hidden=widths),
-        "dcnv2": DCNv2Config(depth=depth, hidden=widths),
-        "structure: stacked": DCNv2Config(structure="stacked", depth=depth, hidden=widths),
-        "xdeepfm": XDeepFMConfig(cin=widths, hidden=widths),
-        "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], hidden=widths),
+        "mlp": MLPConfig(**hidden),
+        "dcnv2": DCNv2Config(depth=depth, **hidden),
+        "structure: stacked": DCNv2Config(structure="stacked", depth=depth, **hidden),
+        "xdeepfm": XDeepFMConfig(cin=widths, **hidden),
+        "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], **hidden),
         "fm": FMConfig(),
         "qnn": QNNConfig(depth=depth, maps=sizes["T"]),
         "finalnet": FinalNetConfig(blocks=(widths, widths)),
@@ -87,7 +88,7 @@ def test_fibinet_is_the_sum_of_its_parts(sizes: dict[str, int]) -> None:
     for bilinear in ("all", "each", "interaction"):
         parts = zip(table["fibinet"], table[f"bilinear: {bilinear}"], strict=True)
         told = tuple(sum(value(cell, sizes) for cell in cells) for cells in parts)
-        config = FiBiNETConfig(bilinear=bilinear, hidden=(sizes["H"],) * sizes["L"])
+        config = FiBiNETConfig(bilinear=bilinear, hidden=(sizes["H"],) * sizes["L"], batch_norm=False)
         assert told == counted(config, sizes), bilinear
 
 

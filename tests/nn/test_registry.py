@@ -13,7 +13,7 @@ CONFIGS = [
     *({"network": "dagfm", "type": type, "depth": 2} for type in ("inner", "outer", "kernel")),
     {"network": "crossnet", "depth": 2},
     *({"network": "cin", "cin": cin} for cin in ([4], [4, 3], [4, 3, 2])),
-    {"network": "mlp", "hidden": [4, 3], "dropout": 0.5, "batch_norm": True},
+    *({"network": "mlp", "hidden": [4, 3], "batch_norm": batch_norm} for batch_norm in (True, False)),
     *({"network": "dcnv2", "structure": structure, "hidden": [4, 3]} for structure in ("parallel", "stacked")),
     {"network": "dcnv2", "hidden": []},
     *({"network": "xdeepfm", "cin": [4, 3], "hidden": hidden} for hidden in ([4, 3], [])),

@@ -90,13 +90,14 @@ class FMConfig(_Network):
 
 
 class _Deep(_Network):
-    """A network with hidden layers, by default those of the published configurations (BARS, Frappe and MovieLens)."""
+    """A network with hidden layers, by default those of BARS' configurations for Frappe."""
 
     hidden: tuple[PositiveInt, ...] = (400, 400, 400)
     """Units of every hidden layer; none leaves them out."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the hidden units dropped in training; that of the embedding is ``training.<phase>.dropout``."""
-    batch_norm: bool = False
+    # Without it, FiBiNET's hidden layers died at the default learning rate: its products are tiny at first.
+    batch_norm: bool = True
     """Normalise hidden units by the batch, before their relu."""
 
 
