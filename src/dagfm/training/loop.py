@@ -195,8 +195,9 @@ class _Training:
     @property
     def _passed(self) -> float:
         """Epochs trained so far, a whole number at the end of each."""
-        within = self.at.batch / self.per_epoch
-        return self.at.epoch + (int(within) if within in (0, 1) else round(within, 4))
+        if self.at.batch == self.per_epoch:
+            return self.at.epoch + 1
+        return round(self.at.epoch + self.at.batch / self.per_epoch, 4)
 
     @property
     def _speed(self) -> float:
