@@ -34,7 +34,7 @@ class PhaseConfig(Section):
     root of the training rows."""
     updated_rows: Literal["all", "looked_up", "auto"] = "auto"
     """Embedding rows that a step moves: all, or those that its batch looks up, each decayed in proportion to how often
-    it does so, the same amount an epoch. auto: looked_up where the table has more than 100,000 rows."""
+    it does so, the same amount an epoch. auto: looked_up where the table has more than 300,000 rows."""
     dropout: Dropout = 0.0
     """Dropout on the embedding's output; auto: 0.3 at 200 training cells an embedding row, 0.1 less a doubling,
     0 to 0.5."""

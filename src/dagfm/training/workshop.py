@@ -27,8 +27,8 @@ from dagfm.training.sampling import Sampling
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
-LARGE_TABLE = 100_000
-"""A step over more embedding rows than these takes longer than one over those of a batch."""
+LARGE_TABLE = 300_000
+"""From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
 
 @dataclass(frozen=True)
