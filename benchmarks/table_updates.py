@@ -3,8 +3,8 @@
     python benchmarks/table_updates.py
     python benchmarks/table_updates.py --fields 39 --tables 100000 10000000
 
-Goal: with ``updated_rows: looked_up`` the table's size does not matter, but for the misses of a cache that holds less of
-it. Not a goal: to be as fast as moving all rows of a table that is not much larger than a batch.
+Goal: with ``updated_rows: looked_up`` the table's size does not matter, but for the misses of a cache that holds less
+of it. Not a goal: to be as fast as moving all rows of a table that is not much larger than a batch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Training:
 
     def __init__(self, form: str, fields: int, table: int) -> None:
         per_field = table // fields
-        schema = Schema(tuple(Field(name=f"f{node}", type="token") for node in range(fields)))
+        schema = Schema.of(tuple(Field(name=f"f{node}", type="token") for node in range(fields)))
         self.layout = Layout(schema, Spans(np.arange(fields) * per_field, np.full(fields, per_field)))
         random = np.random.default_rng(0)
         # A few thousand ids a field, as popular as ids are, spread over however many rows the field has.

@@ -104,6 +104,7 @@ OPTIMISATIONS: dict[str, dict[str, Any]] = {
     "average, looked-up rows": {"ema": 0.9, "updated_rows": "looked_up", "decay": 0.01},
     "evaluations inside": {"evaluations_per_epoch": 3, "epochs": 3, "learning_rate": 0.1, "patience": 1},
     "warm-up": {"warm_up_steps": 5},
+    "learning rate of a trial": {"learning_rate": "auto"},
 }
 
 

@@ -11,8 +11,8 @@ from dagfm.training.schedules import learning_rate
 
 
 def rates(steps: int, **settings: object) -> list[float]:
-    phase = PhaseConfig.model_validate({"learning_rate": 0.4, "epochs": 1, **settings})
-    return [learning_rate(phase, step, steps) for step in range(steps)]
+    phase = PhaseConfig.model_validate({"learning_rate": "auto", "epochs": 1, **settings})
+    return [learning_rate(phase, 0.4, step, steps) for step in range(steps)]
 
 
 def test_cosine_falls_from_the_learning_rate_towards_zero() -> None:

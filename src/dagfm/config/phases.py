@@ -15,8 +15,9 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"]
 class PhaseConfig(Section):
     """How one phase is optimised."""
 
-    learning_rate: PositiveFloat
-    """Of Adam, at its highest: at the first step unless there are ``warm_up_steps``."""
+    learning_rate: PositiveFloat | Literal["auto"]
+    """Of Adam, at its highest: at the first step unless there are ``warm_up_steps``. auto: from a trial of 150 steps at
+    growing rates."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """cosine falls to zero over all epochs."""
     warm_up_steps: NonNegativeInt = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_te
 from dagfm.training.judging import METRICS, Judge, evaluation_points
 from dagfm.training.losses import blended_loss
 from dagfm.training.optimizers import Optimizer
+from dagfm.training.rate_probe import probed_rate
 from dagfm.training.schedules import learning_rate
 
 __all__ = ["METRICS", "WEIGHTS", "Outcome", "Task", "train"]
@@ -70,11 +72,16 @@ class _Position:
     rows: int = 0
     seconds: float = 0.0
     """Rows trained on and the time that took, evaluation not counted."""
+    peak: float = 0.0
+    """The learning rate at its highest; 0 until it is known."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a finished phase has to say."""
+
+    learning_rate: float
+    """At its highest."""
 
     best_epoch: float
     """Epochs that had passed when the kept weights were found; whole unless they were found inside an epoch."""
@@ -106,7 +113,7 @@ class _Training:
         self.model, self.task, self.directory, self.progress = model, task, directory, progress
         self.device = model.embedding.weight.device
         settings, self.per_epoch = task.settings, task.batches.per_epoch
-        self.optimizer = Optimizer(model, settings, task.decay, task.counts, self.per_epoch)
+        self.optimizer = _optimizer(model, task)
         self.average = WeightAverage(model, settings.ema) if settings.ema > 0 else None
         self.evaluated_after = evaluation_points(self.per_epoch, int(settings.evaluations_per_epoch))
         self.judge = Judge(settings, settings.patience * len(self.evaluated_after))
@@ -118,6 +125,7 @@ class _Training:
     def train(self) -> None:
         rows = self.task.epochs * self.task.batches.rows_per_epoch
         self.progress.start(self.task.title, rows, done=self.at.rows)
+        self.at.peak = self.at.peak or self._peak()
         while self.at.epoch < self.task.epochs and not self.judge.stale:
             self._epoch()
         self.progress.finish()
@@ -128,7 +136,7 @@ class _Training:
         write_tensors(self.directory / WEIGHTS, self.judge.weights)
         self.judge.write_history(self.directory)
         passed = self.judge.history[-1]["passed"]
-        return Outcome(self.judge.best_epoch, passed, self._speed, self.at.seconds)
+        return Outcome(self.at.peak, self.judge.best_epoch, passed, self._speed, self.at.seconds)
 
     def _epoch(self) -> None:
         """Train to the end of the epoch, from wherever in it we are, or to the end of patience."""
@@ -156,21 +164,25 @@ class _Training:
 
     def _step(self, examples: Examples) -> Tensor:
         step, steps = self.at.epoch * self.per_epoch + self.at.batch, self.task.epochs * self.per_epoch
-        rate = learning_rate(self.task.settings, step, steps)
-        batch = self.model.layout.batch(examples.rows).to(self.device)
-        batch = self.optimizer.opened(batch, len(examples.labels))
-        labels = torch.from_numpy(examples.labels).to(self.device)
-        teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(self.device)
-        weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(self.device)
-        if self.task.beta > 0:
-            loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
-        else:
-            loss = self.model.click_loss(batch, labels, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(rate)
+        rate = learning_rate(self.task.settings, self.at.peak, step, steps)
+        loss = _stepped(self.model, self.optimizer, self.task, examples, rate)
         if self.average is not None:
             self.average.update(self.optimizer.looked_up)
-        return loss.detach()
+        return loss
+
+    def _peak(self) -> float:
+        """The configured learning rate, or the one that a trial on a copy of the model finds."""
+        settings, device = self.task.settings, self.device
+        if settings.learning_rate != "auto":
+            return settings.learning_rate
+        trial = copy.deepcopy(self.model)
+        optimizer = _optimizer(trial, self.task)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            rate = probed_rate(
+                lambda examples, rate: _stepped(trial, optimizer, self.task, examples, rate), self.task.batches
+            )
+        self.progress.line(f"{self.task.title}: learning rate {rate:g}, a tenth of the one where the loss was least")
+        return rate
 
     def _evaluate(self) -> None:
         """Evaluate the model, or the average of its weights; keep what was evaluated if it is the best so far."""
@@ -207,7 +219,7 @@ class _Training:
         if not math.isfinite(figure):
             raise DagfmError(
                 f"{self.task.title}: the {what} is {figure} in epoch {self.at.epoch + 1}; "
-                f"lower its learning_rate (now {self.task.settings.learning_rate:g})"
+                f"lower its learning_rate (now {self.at.peak:g})"
             )
 
     def _save(self) -> None:
@@ -242,3 +254,23 @@ class _Training:
         torch.set_rng_state(tensors["rng/cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
+
+
+def _optimizer(model: CTRModel, task: Task) -> Optimizer:
+    return Optimizer(model, task.settings, task.decay, task.counts, task.batches.per_epoch)
+
+
+def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Examples, rate: float) -> Tensor:
+    """The loss of a batch, a scalar, and a step against its gradient."""
+    device = model.embedding.weight.device
+    batch = optimizer.opened(model.layout.batch(examples.rows).to(device), len(examples.labels))
+    labels = torch.from_numpy(examples.labels).to(device)
+    teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
+    weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
+    if task.beta > 0:
+        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights)
+    else:
+        loss = model.click_loss(batch, labels, weights)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step(rate)
+    return loss.detach()

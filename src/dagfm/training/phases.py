@@ -205,6 +205,7 @@ def _phase(
         "training_seconds": outcome.seconds,
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
+        "learning_rate": outcome.learning_rate,
         "decay": settings.decay,
         "dropout": settings.dropout,
     }

@@ -7,10 +7,10 @@ import math
 from dagfm.config.phases import PhaseConfig
 
 
-def learning_rate(settings: PhaseConfig, step: int, steps: int) -> float:
-    """The learning rate of step ``step``, from 0, of ``steps``: a rise in a line over ``warm_up_steps``, then the
-    schedule over what is left."""
-    peak, rise = settings.learning_rate, settings.warm_up_steps
+def learning_rate(settings: PhaseConfig, peak: float, step: int, steps: int) -> float:
+    """The learning rate of step ``step``, from 0, of ``steps``: a rise in a line to ``peak`` over
+    ``warm_up_steps``, then the schedule over what is left."""
+    rise = settings.warm_up_steps
     if step < rise:
         return peak * (step + 1) / (rise + 1)
     if settings.schedule == "constant":
