@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from dagfm.config.data import DataConfig
-from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import with_preset
 from dagfm.config.section import Section
@@ -167,10 +167,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _a_frozen_embedding_fits(self) -> Self:
-        if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
+        if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
             raise ValueError(
-                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and "
-                "cannot be a student's; valid here: teacher_trainable, own"
+                f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
+                "first-order weights too and cannot be a student's; valid here: teacher_trainable, own"
             )
         return self
 
