@@ -11,7 +11,9 @@ _REFERENCE_PHASE: dict[str, Any] = {
     "epochs": 300,
     "patience": 10,
     "monitor": "auc",
+    "evaluations_per_epoch": 1,
     "decay": 0.0,
+    "updated_rows": "all",
     "dropout": 0.0,
 }
 

@@ -203,8 +203,9 @@ def _phase(
     how = {
         "training_rows_per_second": outcome.rows_per_second,
         "training_seconds": outcome.seconds,
-        "best_epoch": outcome.best_epoch + 1,
+        "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
+        "learning_rate": outcome.learning_rate,
         "decay": settings.decay,
         "dropout": settings.dropout,
     }

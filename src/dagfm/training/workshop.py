@@ -27,6 +27,8 @@ from dagfm.training.sampling import Sampling
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
+LARGE_TABLE = 300_000
+"""From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Workshop:
             "decay": 0.25 / math.sqrt(rows),
             "dropout": self._auto_dropout(),
             "epochs": int(min(max(round(3200 / steps), 2), 20)),
+            "evaluations_per_epoch": int(min(max(round(steps / 2000), 1), 5)),
+            "updated_rows": "looked_up" if self.layout.table_rows > LARGE_TABLE else "all",
         }
         return settings.model_copy(update={key: auto[key] for key in auto if getattr(settings, key) == "auto"})
 
