@@ -170,7 +170,7 @@ def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm. Did you mean 'crossnet'?"),
+        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm, scores. Did you mean 'crossnet'?"),
         ("phase=distil", "'distil' is not valid; valid: teacher_training, distillation, finetuning."),
         ("student.type=innr", "student.0.type: 'innr' is not valid; valid: inner, outer, kernel. Did"),
         ("fields=[{name: a, type: tokn}]", "fields.0.type: 'tokn' is not valid; valid: token, token_seq, float,"),

@@ -101,6 +101,8 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = dict(written)
     if isinstance(result.get("warm_up"), str):
         result["warm_up"] = anchor(result["warm_up"])
+    if "teacher" in result:
+        result["teacher"] = _anchored_teacher(result["teacher"], anchor)
     if isinstance(result.get("data"), Mapping):
         data = dict(result["data"])
         for key in ("train", "valid", "test"):
@@ -112,6 +114,15 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(result.get("fields"), list | tuple):
         result["fields"] = [_anchored_field(field, anchor) for field in result["fields"]]
     return result
+
+
+def _anchored_teacher(teacher: Any, anchor: Callable[[Any], Any]) -> Any:
+    """Teachers with the path of a file of scores made absolute; without a key ``scores`` is a column's name."""
+    if isinstance(teacher, list | tuple):
+        return [_anchored_teacher(one, anchor) for one in teacher]
+    if isinstance(teacher, Mapping) and teacher.get("key") is not None and isinstance(teacher.get("scores"), str):
+        return {**teacher, "scores": anchor(teacher["scores"])}
+    return teacher
 
 
 def _anchored_field(field: Any, anchor: Callable[[Any], Any]) -> Any:
@@ -135,7 +146,8 @@ def _explained(error: ValidationError, origin: str) -> str:
 
 def problem_told(problem: Any) -> str:
     """One of pydantic's problems as a line that starts with the key."""
-    location = [part for part in problem["loc"] if not _is_tag(part)]
+    before = (None, *problem["loc"])
+    location = [part for part, last in zip(problem["loc"], before, strict=False) if not _is_tag(part, last)]
     key = ".".join(str(part) for part in location)
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -170,8 +182,11 @@ def _in_yaml(problem: Any) -> str | None:
     return None
 
 
-def _is_tag(part: object) -> bool:
-    """Whether a piece of a location is pydantic's name of a union member rather than a key of the file."""
+def _is_tag(part: object, last: object) -> bool:
+    """Whether a piece of a location is pydantic's name of a union member rather than a key of the file; ``scores`` is
+    both, the first of them after the member's number."""
+    if part == "scores":
+        return isinstance(last, int)
     return isinstance(part, str) and part in {"dagfm", "crossnet", "cin", "fm", "literal['auto']", "constrained-int"}
 
 

@@ -32,6 +32,8 @@ class Dataset:
     """(n,), 0 or 1; of aggregated rows the click rate."""
     weights: Float32 | None = None
     """(n,), how much each row counts; None where all count alike."""
+    scores: Float32 | None = None
+    """(n,) logits of another model, where these are the teacher."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,5 +83,7 @@ def _read(part: Path, sequences: int) -> Dataset:
         for index in range(sequences)
     ]
     rows = Rows(mapped(part / "tokens.npy"), mapped(part / "floats.npy"), tuple(ragged))
-    weights = mapped(part / "weights.npy") if (part / "weights.npy").exists() else None
-    return Dataset(rows, mapped(part / "labels.npy"), weights)
+    weights, scores = (
+        mapped(part / f"{name}.npy") if (part / f"{name}.npy").exists() else None for name in ("weights", "scores")
+    )
+    return Dataset(rows, mapped(part / "labels.npy"), weights, scores)

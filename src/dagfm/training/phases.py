@@ -68,7 +68,7 @@ def distil(
         shop.inputs(
             network,
             "student",
-            distillation=how.model_dump(exclude={"recombined_cap"}),
+            distillation=how.model_dump(exclude={"recombined_cap", "calibrate"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),
