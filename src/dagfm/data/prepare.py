@@ -14,7 +14,7 @@ from dagfm.config.models import Config
 from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
-from dagfm.data.mapped import created, mapped
+from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.memory import give_back
 from dagfm.data.scores import ScoreFunction, Scores
 from dagfm.data.split import PARTS, TRAIN
@@ -30,9 +30,9 @@ from dagfm.data.threads import in_threads, threads
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.encoder import Encoder, table_counts
 from dagfm.encoding.encoder_file import write_encoder
-from dagfm.encoding.rows import Int64
+from dagfm.encoding.rows import Float32, Int64
 from dagfm.errors import InputError
-from dagfm.files import seal, write_array
+from dagfm.files import seal, write_array, write_column
 from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
@@ -173,6 +173,12 @@ class _Preparation:
                 if array is not None:
                     names.append(f"{part}/{file}.npy")
                     plan.of(PARTS.index(part), array, created(self.directory / names[-1], np.float32, (rows,)))
+        clicks = mapped(self.directory / "train" / "labels.npy")
+        labelled = sum(int(np.count_nonzero(~np.isnan(clicks[block]))) for block in blocks(len(clicks)))
+        if labelled < len(clicks):
+            names.append("train/labelled.npy")
+            found = (np.flatnonzero(~np.isnan(clicks[block])) + block.start for block in blocks(len(clicks)))
+            write_column(self.directory / names[-1], np.int64, labelled, found)
         return names
 
     def _derive(self, staged: Staged, encoder: Encoder, counts: dict[str, Int64]) -> Encoder:
@@ -188,6 +194,8 @@ class _Preparation:
             return encoder
         clicks = mapped(self.directory / "train" / "labels.npy")
         weights = mapped(self.directory / "train" / "weights.npy") if plan.weights is not None else None
+        if (self.directory / "train" / "labelled.npy").exists():
+            clicks, weights = _unlabelled_weigh_nothing(clicks, weights, folder)
         times = None
         if plan.times is not None:
             times = created(folder / "training-times.npy", np.float64, (len(clicks),))
@@ -202,6 +210,16 @@ class _Preparation:
                 encoder = replace(encoder, statistics={**encoder.statistics, field.name: statistics})
                 counts[field.name] = write_target(encoder, field, own, self.directory, folder)
         return encoder
+
+
+def _unlabelled_weigh_nothing(clicks: Float32, weights: Float32 | None, folder: Path) -> tuple[Float32, Float32]:
+    """Labels and weights (n,), in files, with 0 for both where there is no label: no statistic counts these rows."""
+    known, counted = (created(folder / f"known-{name}.npy", np.float32, clicks.shape) for name in ("clicks", "weights"))
+    for block in blocks(len(clicks)):
+        there = ~np.isnan(clicks[block])
+        known[block] = np.where(there, clicks[block], 0)
+        counted[block] = there if weights is None else np.where(there, weights[block], 0)
+    return known, counted
 
 
 def _ordered(learned: dict[str, T], schema: Schema) -> dict[str, T]:

@@ -180,7 +180,7 @@ class _Story:
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
         results = assemble(
             self.directory,
-            rows={part: len(getattr(self.prepared, part)) for part in PARTS},
+            rows=self._rows(),
             models=self.entries,
             served_by_seed=[model.entry for models in self.servable.values() for model in models],
             served=chosen.entry if chosen else None,
@@ -192,6 +192,13 @@ class _Story:
         )
         write_json(self.directory / "results.json", results)
         return results
+
+    def _rows(self) -> dict[str, int]:
+        unlabelled = self.prepared.train.unlabelled
+        return {
+            **{part: len(getattr(self.prepared, part)) for part in PARTS},
+            **({"unlabelled": unlabelled} if unlabelled else {}),
+        }
 
     def _sampling(self) -> dict[str, float] | None:
         if self.config.data.negatives is None:

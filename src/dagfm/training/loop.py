@@ -153,11 +153,12 @@ class _Training:
         labels = torch.from_numpy(examples.labels).to(self.device)
         teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(self.device)
         weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(self.device)
+        labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         if self.task.beta > 0:
-            loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
+            loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights, labelled)
         else:
             loss = self.model.click_loss(batch, labels, weights)
         loss.backward()  # type: ignore[no-untyped-call]

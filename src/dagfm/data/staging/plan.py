@@ -59,7 +59,7 @@ class Plan:
     parts: Parts
     """(n,), of all rows, those left out too."""
     clicks: Float32
-    """(n,)."""
+    """(n,), NaN of a training row without a label."""
     weights: Float32 | None
     """(n,)."""
     times: Float64 | None
@@ -130,6 +130,8 @@ def make_plan(
     shares = _split(plan, data, folder)
     if trainable:
         check_parts(plan.sizes(), shares)
+    if scores is not None:
+        _add_unlabelled(plan)
     if data.negatives is not None and data.negatives.keep is not None:
         _sample(plan, data.negatives.keep, data.negatives.seed)
     if trainable:
@@ -147,11 +149,14 @@ def _read(plan: Plan, segment: Segment, data: DataConfig, scores: Scores | None,
     for start, table in _tables(segment.log, list(dict.fromkeys(columns)), rows):
         at = slice(segment.start + start, segment.start + start + table.height)
         try:
-            labelled = labels(table, data.label, segment.log.origin, data.weight)
+            # Of rows without a label only training has use, and only where the teacher has scored them.
+            may_lack = scores is not None and segment.part in (None, TRAIN)
+            labelled = labels(table, data.label, segment.log.origin, data.weight, unlabelled=may_lack)
             plan.clicks[at] = labelled.clicks
             if plan.weights is not None and labelled.weights is not None:
                 plan.weights[at] = labelled.weights
-            plan.parts[at] = np.where(labelled.kept, segment.part or TRAIN, OUT)
+            split_later = labelled.kept & ~np.isnan(labelled.clicks)
+            plan.parts[at] = np.where(split_later, segment.part or TRAIN, OUT)
             if scores is not None and plan.scores is not None:
                 plan.scores[at] = scores.of(table, labelled.kept, segment.log, start)
             if split is not None and split.column is not None:
@@ -234,11 +239,18 @@ def _split(plan: Plan, data: DataConfig, folder: Path) -> Ratios | None:
     return ratios if free is not None and data.split.by != "column" and data.test is None else None
 
 
+def _add_unlabelled(plan: Plan) -> None:
+    """Make the rows without a label training rows, once the others are split as if these were not there."""
+    for block in blocks(len(plan)):
+        plan.parts[block][np.isnan(plan.clicks[block])] = TRAIN
+
+
 def _check_classes(plan: Plan, at: slice, part: int | None, what: str) -> None:
     """Raise InputError where the rows ``at`` of one part, or of all parts, are not of two classes."""
     lowest, highest, count = np.inf, -np.inf, 0
     for block in blocks(at.stop - at.start):
         here = plan.parts[at][block] == part if part is not None else plan.parts[at][block] != OUT
+        here &= ~np.isnan(plan.clicks[at][block])
         if plan.weights is not None:
             here &= plan.weights[at][block] > 0
         if here.any():
