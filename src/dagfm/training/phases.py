@@ -76,7 +76,7 @@ def distil(
 
     def start(model: CTRModel) -> None:
         if how.embedding != "own":
-            weights = [teacher.weights for teacher in teachers]
+            weights = [(teacher.weights, shop.size_of(teacher.network)) for teacher in teachers]
             start_embedding(model, weights, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
