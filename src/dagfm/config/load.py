@@ -11,8 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dagfm.config.models import Config
-from dagfm.config.networks import NetworkConfig
+from dagfm.config.models import Config, TeacherConfig
 from dagfm.config.presets import PRESETS, merged
 from dagfm.errors import InputError, listed, suggestion
 
@@ -103,6 +102,8 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = dict(written)
     if isinstance(result.get("warm_up"), str):
         result["warm_up"] = anchor(result["warm_up"])
+    if "teacher" in result:
+        result["teacher"] = _anchored_teacher(result["teacher"], anchor)
     if isinstance(result.get("data"), Mapping):
         data = dict(result["data"])
         for key in ("train", "valid", "test"):
@@ -114,6 +115,15 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(result.get("fields"), list | tuple):
         result["fields"] = [_anchored_field(field, anchor) for field in result["fields"]]
     return result
+
+
+def _anchored_teacher(teacher: Any, anchor: Callable[[Any], Any]) -> Any:
+    """Teachers with the path of a file of scores made absolute; without a key ``scores`` is a column's name."""
+    if isinstance(teacher, list | tuple):
+        return [_anchored_teacher(one, anchor) for one in teacher]
+    if isinstance(teacher, Mapping) and teacher.get("key") is not None and isinstance(teacher.get("scores"), str):
+        return {**teacher, "scores": anchor(teacher["scores"])}
+    return teacher
 
 
 def _anchored_field(field: Any, anchor: Callable[[Any], Any]) -> Any:
@@ -177,7 +187,7 @@ def _is_tag(part: object, before: object) -> bool:
 
     A network's name is one where it stands behind the number of a list's member: ``cin`` is a key, too.
     """
-    networks = {one.model_fields["network"].default for one in _models_in(NetworkConfig)}
+    networks = {one.model_fields["network"].default for one in _models_in(TeacherConfig)}
     return part in {"literal['auto']", "constrained-int"} or (isinstance(before, int) and part in networks)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,7 +18,8 @@ from pydantic import (
 from dagfm.config.data import DataConfig
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
-from dagfm.config.presets import with_preset
+from dagfm.config.presets import network_named, with_preset
+from dagfm.config.scores import ScoresConfig
 from dagfm.config.section import Section
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
@@ -26,6 +27,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
+TeacherConfig = Annotated[NetworkConfig | ScoresConfig, Field(discriminator="network")]
 
 
 class EmbeddingConfig(Section):
@@ -48,6 +50,9 @@ class DistillationConfig(Section):
     """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
     recombined_cap: PositiveInt = 20_000_000
     """At most this many recombined rows are scored by the teacher; further epochs cycle through them."""
+    calibrate: bool | Literal["auto"] = "auto"
+    """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
+    more than two standard errors."""
 
 
 class FinetuningConfig(Section):
@@ -107,8 +112,8 @@ class Config(Section):
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""
     embedding: EmbeddingConfig = EmbeddingConfig()
-    teacher: tuple[NetworkConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
-    """One network, or a list whose mean logit is the teacher."""
+    teacher: tuple[TeacherConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
+    """One network, or a list whose mean logit is the teacher; or the scores of another model."""
     student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
     """One student, or a list of them."""
     distillation: DistillationConfig = DistillationConfig()
@@ -153,7 +158,8 @@ class Config(Section):
                 raise ValueError(
                     "teacher: 'ensemble' is what the mean of several teachers is called; rename that member"
                 )
-        if self.phase in ("distillation", "finetuning") and self.warm_up is None:
+        begun = self.phase == "finetuning" or (self.phase == "distillation" and self.scores is None)
+        if begun and self.warm_up is None:
             raise ValueError(f"phase '{self.phase}' starts from earlier weights: set 'warm_up' to a run directory")
         teacherless = self.phase == "finetuning" and self.finetuning.kd_weight == 0
         if teacherless and self.training.finetuning.monitor == "logit_mse":
@@ -174,6 +180,28 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _scores_stand_alone(self) -> Self:
+        given = [one for one in self.teacher if isinstance(one, ScoresConfig)]
+        if not given:
+            return self
+        if len(self.teacher) > 1:
+            raise ValueError("teacher: 'scores' is the whole teacher; average what is to be averaged in its column")
+        if given[0].key is None and given[0].scores in self.data.label.columns:
+            raise ValueError(f"teacher.scores: '{given[0].scores}' is the label")
+        if self.distillation.embedding == "teacher_frozen":
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but a teacher of scores has no embedding; valid here: own"
+            )
+        if self.phase == "teacher_training":
+            raise ValueError("phase: 'teacher_training', but a teacher of scores is not trained")
+        return self
+
+    @property
+    def scores(self) -> ScoresConfig | None:
+        """The teacher, where it is the scores of another model."""
+        return self.teacher[0] if isinstance(self.teacher[0], ScoresConfig) else None
+
     @property
     def schema_(self) -> Schema:
         """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
@@ -193,12 +221,16 @@ class Config(Section):
 
     @property
     def recombines(self) -> bool:
-        """Whether distillation also learns from recombined rows: the schema must name candidate fields."""
-        return self.distillation.recombined > 0 and 0 < self.schema_.context_size < len(self.schema_)
+        """Whether distillation also learns from recombined rows: the schema must name candidate fields, and the teacher
+        be there to score them."""
+        return (
+            self.scores is None
+            and self.distillation.recombined > 0
+            and 0 < self.schema_.context_size < len(self.schema_)
+        )
 
 
 def _with_network(member: Any, default: str) -> Any:
     if not isinstance(member, dict):
         return member
-    network = member.get("network", default)
-    return {**member, "network": network.lower() if isinstance(network, str) else network}
+    return {**member, "network": network_named(member, default)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
@@ -47,6 +48,8 @@ class Examples:
     """Teacher logits of all rows, where there is a teacher."""
     weights: Float32 | None = None
     """(B,) of the first B rows, 1 on average over the training rows; None where all are 1, as recombined rows are."""
+    labelled: NDArray[np.bool_] | None = None
+    """(B,) which of the first B rows have a label; None where all do."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +65,29 @@ class Batches:
     pool: Pool | None = None
     recombined: float = 0.0
     """Recombined rows a labelled row."""
+    unlabelled: bool = False
+    """Whether rows without a label take part."""
 
     @property
     def per_epoch(self) -> int:
         """Batches in an epoch; the last may be smaller."""
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self._count // self.batch_size)
 
     @property
     def rows_per_epoch(self) -> int:
         """Rows in an epoch, recombined ones counted."""
-        return len(self.dataset) + self._recombined_span(0, 0, len(self.dataset))[1]
+        return self._count + self._recombined_span(0, 0, self._count)[1]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
-        shuffle = Shuffle(len(self.dataset), self.seed)
+        shuffle = Shuffle(self._count, self.seed)
 
         def opening(window: Indices) -> None:
-            prefetch(self.dataset.rows, window)
+            prefetch(self.dataset.rows, self._rows(window))
 
         announced = 0
-        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
+        for batch, places in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
+            chosen = self._rows(places)
             first = batch * self.batch_size
             if self.pool is not None and shuffle.windows > 1:
                 begin, count = self._recombined_span(number, first, len(chosen))
@@ -91,11 +97,12 @@ class Batches:
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])
+        labelled = ~np.isnan(labels) if self.unlabelled and self.dataset.labelled is not None else None
         weights = self._weights(chosen)
         teacher = None if self.teacher is None else self.teacher[chosen]
         begin, count = self._recombined_span(number, first, len(chosen))
         if self.pool is None or count == 0:
-            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights)
+            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights, labelled)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
         rows = recombined(
             self.dataset.rows,
@@ -104,7 +111,17 @@ class Batches:
             np.concatenate([chosen, self.pool.candidate[slots]]),
         )
         assert teacher is not None, "a pool comes with the teacher's logits"
-        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights)
+        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights, labelled)
+
+    @property
+    def _count(self) -> int:
+        """Rows of an epoch, recombined ones apart."""
+        return len(self.dataset) - (0 if self.unlabelled else self.dataset.unlabelled)
+
+    def _rows(self, places: Indices) -> Indices:
+        """The rows of the data set at places among those that take part."""
+        labelled = None if self.unlabelled else self.dataset.labelled
+        return places if labelled is None else labelled[places]
 
     def _weights(self, chosen: Indices) -> Float32 | None:
         if self.dataset.weights is None:
@@ -121,6 +138,6 @@ class Batches:
         """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""
         if self.pool is None:
             return 0, 0
-        done = number * len(self.dataset) + first
+        done = number * self._count + first
         begin = int(self.recombined * done)
         return begin, int(self.recombined * (done + count)) - begin

@@ -267,8 +267,9 @@ def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Exampl
     labels = torch.from_numpy(examples.labels).to(device)
     teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
     weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
+    labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(device)
     if task.beta > 0:
-        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights)
+        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
     else:
         loss = model.click_loss(batch, labels, weights)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -68,7 +68,7 @@ def distil(
         shop.inputs(
             network,
             "student",
-            distillation=how.model_dump(exclude={"recombined_cap"}),
+            distillation=how.model_dump(exclude={"recombined_cap", "calibrate"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),
@@ -90,6 +90,7 @@ def distil(
         beta=how.beta,
         logits=logits,
         recombined=how.recombined if shop.config.recombines else 0.0,
+        unlabelled=True,
     )
 
 
@@ -161,6 +162,7 @@ def _phase(
     beta: float = 0.0,
     logits: TeacherLogits | None = None,
     recombined: float = 0.0,
+    unlabelled: bool = False,
     purpose: str | None = None,
 ) -> Trained:
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
@@ -185,6 +187,7 @@ def _phase(
         logits.read("train") if logits and beta > 0 else None,
         pool,
         recombined,
+        unlabelled,
     )
     task = Task(
         title=_title(shop, label, settings),

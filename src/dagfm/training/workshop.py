@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dagfm import metrics
 from dagfm.config import Config
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
@@ -61,7 +60,7 @@ class Workshop:
         """
         if self.config.training.initialisation == "reference":
             return 0.0
-        rate = metrics.mean(self.prepared.train.labels, self.prepared.train.weights)
+        rate = self.prepared.train.click_rate()
         rate = min(max(rate, 1e-6), 1 - 1e-6)
         return math.log(rate / (1 - rate))
 
