@@ -325,8 +325,13 @@ class Schema(BaseModel):
 
     @property
     def has_candidates(self) -> bool:
-        """Whether the schema names candidate fields (ranking and recombined rows need them)."""
+        """Whether the schema names candidate fields (ranking needs them)."""
         return self.context_size < len(self.fields)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether there are context and candidate fields."""
+        return 0 < self.context_size < len(self.fields)
 
 
 def _side(field: Field, candidates: set[str]) -> Side:

@@ -17,7 +17,7 @@ from dagfm.config.networks import FMConfig
 from dagfm.data.batches import Batches, Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
-from dagfm.data.recombine import draw_pairs
+from dagfm.data.recombine import Recombination, draw_pairs
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
@@ -61,7 +61,7 @@ count = 2_000_000
 for side in range(2):
     pairs = (pair[side] for pair in draw_pairs(rows, count, 5))
     write_column(Path(f"pool-{side}.npy"), np.int32, count, pairs)
-pool = Pool(mapped(Path("pool-0.npy")), mapped(Path("pool-1.npy")), np.zeros(count, np.float32))
+pool = Pool(Recombination(mapped(Path("pool-0.npy")), mapped(Path("pool-1.npy"))), np.zeros(count, np.float32))
 batches = Batches(train, Encoder(schema), 4096, 1, mapped(Path("logits.npy")), pool, 0.5)
 assert sum(len(examples.labels) for examples in batches.epoch(0)) == rows
 evaluate(model, valid, None)

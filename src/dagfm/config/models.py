@@ -45,9 +45,13 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
+    """Unlabelled rows per labelled row, made of two training rows each."""
     recombined_cap: PositiveInt = 20_000_000
-    """At most this many recombined rows are scored by the teacher; further epochs cycle through them."""
+    """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
+    then they come again."""
+    pool: Literal["auto", "sides", "fields"] = "auto"
+    """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
+    fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
 
 
 class FinetuningConfig(Section):
@@ -192,9 +196,14 @@ class Config(Section):
         return found
 
     @property
-    def recombines(self) -> bool:
-        """Whether distillation also learns from recombined rows: the schema must name candidate fields."""
-        return self.distillation.recombined > 0 and 0 < self.schema_.context_size < len(self.schema_)
+    def recombination(self) -> Literal["sides", "fields"] | None:
+        """How distillation makes rows that nobody logged; None where it has none."""
+        how, schema = self.distillation, self.schema_
+        if how.recombined == 0:
+            return None
+        if how.pool != "fields" and schema.has_sides:
+            return "sides"
+        return "fields" if how.pool != "sides" and len(schema.columns) > 1 else None
 
 
 def _with_network(member: Any, default: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import recombined
+from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
@@ -19,12 +19,10 @@ from dagfm.encoding.rows import Float32, Indices, Rows
 
 @dataclass(frozen=True)
 class Pool:
-    """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
+    """Unlabelled rows and what the teacher says of them."""
 
-    context: Indices
-    """(m,) training rows that give the context fields."""
-    candidate: Indices
-    """(m,) training rows that give the candidate fields."""
+    made_of: Recombination
+    """The m rows."""
     logits: Float32
     """(m,) teacher logits."""
 
@@ -32,8 +30,9 @@ class Pool:
         """Start reading the rows of one run of slots, from ``begin`` on (slots cycle); returns where the run ends."""
         end = (begin // WINDOW + 1) * WINDOW
         slots = slice(begin % len(self.logits), begin % len(self.logits) + end - begin)
-        prefetch(rows, np.concatenate([self.context[slots], self.candidate[slots]]))
-        return min(end, begin + len(self.context[slots]))
+        run = self.made_of[slots]
+        prefetch(rows, run.touched)
+        return min(end, begin + len(run))
 
 
 @dataclass(frozen=True)
@@ -97,12 +96,7 @@ class Batches:
         if self.pool is None or count == 0:
             return Examples(self.dataset.rows.take(chosen), labels, teacher, weights)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
-        rows = recombined(
-            self.dataset.rows,
-            self.encoder,
-            np.concatenate([chosen, self.pool.context[slots]]),
-            np.concatenate([chosen, self.pool.candidate[slots]]),
-        )
+        rows = recombined(self.dataset.rows, self.encoder, self.pool.made_of[slots], after=chosen)
         assert teacher is not None, "a pool comes with the teacher's logits"
         return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights)
 

@@ -99,7 +99,7 @@ def fit(
         pretrained = PretrainedVectors.read(config, prepared)
         for line in told(pretrained):
             watch.line(line)
-        if config.distillation.recombined > 0 and not config.recombines:
+        if config.distillation.recombined > 0 and config.recombination is None:
             watch.line("no recombined rows: the fields name no two sides (context and candidate)")
         story = _Story(
             config,

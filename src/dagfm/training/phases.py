@@ -68,7 +68,7 @@ def distil(
         shop.inputs(
             network,
             "student",
-            distillation=how.model_dump(exclude={"recombined_cap"}),
+            distillation=how.model_dump(exclude={"recombined_cap", "pool"}),  # the pool is in the logits
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),
@@ -89,7 +89,7 @@ def distil(
         alpha=how.alpha,
         beta=how.beta,
         logits=logits,
-        recombined=how.recombined if shop.config.recombines else 0.0,
+        recombined=how.recombined if shop.config.recombination else 0.0,
     )
 
 

@@ -11,15 +11,22 @@ import numpy as np
 from dagfm.data.batches import Pool
 from dagfm.data.mapped import mapped
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import draw_pairs, recombined
+from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.encoding.rows import Float32, Rows
 from dagfm.files import write_column
 from dagfm.nn.model import CTRModel
 from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
 from dagfm.training.stage import Stage
 from dagfm.training.workshop import Entry, Trained, Workshop
+
+SIDES = ("pool-context", "pool-candidate")
+"""Columns of a pool whose rows take their context fields from one training row and their candidate fields from another.
+"""
+FIELDS = ("pool-base", "pool-donor", "pool-column")
+"""Columns of a pool whose rows take one column's fields from another training row."""
+POOL_LOGITS = "pool-logits"
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,17 @@ class TeacherLogits:
 
     def pool(self) -> Pool:
         """The recombined rows and their logits, memory-mapped."""
-        return Pool(*(mapped(self.directory / f"pool-{name}.npy") for name in ("context", "candidate", "logits")))
+        names = SIDES if (self.directory / f"{SIDES[0]}.npy").exists() else FIELDS
+        made_of = Recombination(*(mapped(self.directory / f"{name}.npy") for name in names))
+        return Pool(made_of, mapped(self.directory / f"{POOL_LOGITS}.npy"))
 
 
 def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
     """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean.
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
-    fields with another's candidate fields, both drawn from the training rows, so in proportion to their popularity.
+    fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
+    training rows, so in proportion to their popularity.
     Memory does not grow with the rows: logits go to their file a chunk at a time.
     """
     pool_rows = _pool_rows(shop)
@@ -52,6 +62,8 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
             "made from": {"teachers": [teacher.fingerprint for teacher in teachers]},
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
+            # Only where it is another than the pools had before there were two kinds.
+            **({"pool": "fields"} if pool_rows and shop.config.recombination == "fields" else {}),
         },
     )
     cache = TeacherLogits(directory, stage.fingerprint)
@@ -66,16 +78,11 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         _write_scores(shop, models, directory, name, chunks_of(dataset.rows), len(dataset))
     names = list(datasets)
     if pool_rows:
-        # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
-        seed = shop.seed_of("recombined rows")
-        sides = [directory / "pool-context.npy", directory / "pool-candidate.npy"]
-        index = np.int32 if len(prepared.train) <= np.iinfo(np.int32).max else np.int64
-        for side, path in enumerate(sides):
-            drawn = (pair[side] for pair in draw_pairs(len(prepared.train), pool_rows, seed))
-            write_column(path, index, pool_rows, drawn)
-        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, *map(mapped, sides))
-        _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)
-        names += ["pool-context", "pool-candidate", "pool-logits"]
+        drawn = _draw(shop, directory, pool_rows)
+        made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
+        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
+        _write_scores(shop, models, directory, POOL_LOGITS, rows, pool_rows)
+        names += [*drawn, POOL_LOGITS]
     shop.progress.finish()
     stage.finish([f"{name}.npy" for name in names], {"rows": total})
     return cache
@@ -109,21 +116,35 @@ def _together(speeds: list[float | None]) -> float | None:
 
 
 def _pool_rows(shop: Workshop) -> int:
-    if not shop.config.recombines:
+    if shop.config.recombination is None:
         return 0
     how = shop.config.distillation
     epochs = int(shop.settled(shop.config.training.distillation).epochs)
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
-def _recombined_chunks(rows: Rows, encoder: Encoder, context: Indices, candidate: Indices) -> Iterator[Rows]:
+def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
+    """Draw what the rows of the pool are made of into files, and return their names."""
+    rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
+    names = SIDES if shop.config.recombination == "sides" else FIELDS
+    # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
+    seed = shop.seed_of("recombined rows")
+    index = np.int32 if rows <= np.iinfo(np.int32).max else np.int64
+    for part in range(2):
+        drawn = (pair[part] for pair in draw_pairs(rows, count, seed))
+        write_column(directory / f"{names[part]}.npy", index, count, drawn)
+    if names == FIELDS:
+        drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
+        write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
+    return names
+
+
+def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
     """The rows of the pool, ``CHUNK`` at a time."""
-    for start in range(0, len(context), CHUNK):
+    for start in range(0, len(made_of), CHUNK):
         if start % WINDOW == 0 and len(rows) > WINDOW:
-            run = slice(start, start + WINDOW)
-            prefetch(rows, np.concatenate([context[run], candidate[run]]))
-        chunk = slice(start, start + CHUNK)
-        yield recombined(rows, encoder, context[chunk], candidate[chunk])
+            prefetch(rows, made_of[start : start + WINDOW].touched)
+        yield recombined(rows, encoder, made_of[start : start + CHUNK])
 
 
 def _write_scores(
