@@ -65,6 +65,21 @@ def test_recombined_rows_come_after_the_labelled_ones_and_every_epoch_takes_fres
     assert slots == [slot % 150 for slot in range(200)]
 
 
+@pytest.mark.parametrize("window", [shuffle.WINDOW, 16])
+def test_only_the_rows_that_are_asked_for_come(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    monkeypatch.setattr(shuffle.Shuffle.__init__, "__defaults__", (window, 4))
+    told: list[np.ndarray] = []
+    monkeypatch.setattr(batching, "prefetch", lambda rows, indices: told.append(np.asarray(indices)))
+    among = np.flatnonzero(np.arange(N) % 3)
+    batches = Batches(dataset(), ENCODER, 7, seed=3, among=among)
+    assert (batches.per_epoch, batches.rows_per_epoch) == (-(-len(among) // 7), len(among))
+    epoch = [*batches.epoch(0)]
+    rows = np.concatenate([examples.rows.tokens[:, 0] for examples in epoch])
+    assert sorted(rows) == among.tolist()
+    assert np.array_equal(np.concatenate([examples.labels for examples in epoch]), rows % 2 == 0)
+    assert not told or sorted(np.concatenate(told)) == among.tolist()
+
+
 def test_pairs_of_few_rows_are_drawn_from_all_of_them() -> None:
     ((context, candidate),) = draw_pairs(N, 1000, seed=9)
     expected = np.random.default_rng(9).integers(0, N, (2, 1000), dtype=np.int32)

@@ -25,7 +25,7 @@ from dagfm.files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.schema import Field, Schema
-from dagfm.training.scoring import chunks_of, evaluate, scored
+from dagfm.training.scoring import chunks_of, evaluate, scores_of
 
 rows, fields, ids = int(sys.argv[1]), 8, 1000
 torch.set_num_threads(1)
@@ -56,7 +56,7 @@ train, valid = dataset("train", rows), dataset("valid", rows // 20)
 schema = Schema.of(tuple(Field(name=str(i), side="context" if i < 4 else "candidate") for i in range(fields)))
 model = CTRModel(schema, Layout(schema, Spans(np.arange(fields) * ids, np.full(fields, ids))), FMConfig(), 4, seed=0)
 threading.Thread(target=watch, daemon=True).start()
-write_column(Path("logits.npy"), np.float32, rows, scored([model], chunks_of(train.rows)))
+write_column(Path("logits.npy"), np.float32, rows, map(scores_of(model), chunks_of(train.rows)))
 count = 2_000_000
 for side in range(2):
     pairs = (pair[side] for pair in draw_pairs(rows, count, 5))

@@ -172,7 +172,15 @@ def _in_yaml(problem: Any) -> str | None:
 
 def _is_tag(part: object) -> bool:
     """Whether a piece of a location is pydantic's name of a union member rather than a key of the file."""
-    return isinstance(part, str) and part in {"dagfm", "crossnet", "cin", "fm", "literal['auto']", "constrained-int"}
+    return isinstance(part, str) and part in {
+        "dagfm",
+        "crossnet",
+        "cin",
+        "fm",
+        "boosted",
+        "literal['auto']",
+        "constrained-int",
+    }
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

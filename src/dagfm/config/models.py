@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
 from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
@@ -26,6 +27,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
+TeacherConfig = Annotated[NetworkConfig | BoostedConfig, Field(discriminator="network")]
 
 
 class EmbeddingConfig(Section):
@@ -111,8 +113,8 @@ class Config(Section):
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""
     embedding: EmbeddingConfig = EmbeddingConfig()
-    teacher: tuple[NetworkConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
-    """One network, or a list whose mean logit is the teacher."""
+    teacher: tuple[TeacherConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
+    """One network, or a list whose mean logit is the teacher; ``boosted`` is trees over a network."""
     student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
     """One student, or a list of them."""
     distillation: DistillationConfig = DistillationConfig()
@@ -170,7 +172,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _trees_start_from_nothing(self) -> Self:
+        if self.warm_up is not None and any(one.network == "boosted" for one in self.teacher):
+            raise ValueError("warm_up: boosted trees start from no earlier weights; take 'boosted' from 'teacher'")
+        return self
+
+    @model_validator(mode="after")
     def _a_frozen_embedding_fits(self) -> Self:
+        if self.distillation.embedding == "teacher_frozen" and all(one.network == "boosted" for one in self.teacher):
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
+                "valid here: teacher_trainable, own"
+            )
         if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
             raise ValueError(
                 "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and "

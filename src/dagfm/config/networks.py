@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 from dagfm.config.phases import PhaseConfig
 
 
-class _Network(BaseModel):
+class NetworkSettings(BaseModel):
+    """What can be said of every network."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
@@ -50,7 +52,7 @@ class _Network(BaseModel):
         return self.model_dump(mode="json", exclude={"name", "size", "seeds", "training"})
 
 
-class DAGFMConfig(_Network):
+class DAGFMConfig(NetworkSettings):
     """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM)."""
 
     network: Literal["dagfm"] = "dagfm"
@@ -64,7 +66,7 @@ class DAGFMConfig(_Network):
     """How the summed states become the logit."""
 
 
-class CrossNetConfig(_Network):
+class CrossNetConfig(NetworkSettings):
     """CrossNet, version 2: every layer multiplies by the input once more (DCN V2, equation 1)."""
 
     network: Literal["crossnet"] = "crossnet"
@@ -72,7 +74,7 @@ class CrossNetConfig(_Network):
     """Layers; the highest interaction order is depth + 1."""
 
 
-class CINConfig(_Network):
+class CINConfig(NetworkSettings):
     """Compressed Interaction Network (xDeepFM, section 3.1), without its deep part."""
 
     network: Literal["cin"] = "cin"
@@ -80,7 +82,7 @@ class CINConfig(_Network):
     """Feature maps of every layer; as many layers as numbers."""
 
 
-class FMConfig(_Network):
+class FMConfig(NetworkSettings):
     """Factorization machine of order two (Rendle 2010)."""
 
     network: Literal["fm"] = "fm"

@@ -61,23 +61,29 @@ class Batches:
     pool: Pool | None = None
     recombined: float = 0.0
     """Recombined rows a labelled row."""
+    among: Indices | None = None
+    """(m,) the rows that are trained on, ascending; None: all."""
 
     @property
     def per_epoch(self) -> int:
         """Batches in an epoch; the last may be smaller."""
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self._labelled // self.batch_size)
+
+    @property
+    def _labelled(self) -> int:
+        return len(self.dataset) if self.among is None else len(self.among)
 
     @property
     def rows_per_epoch(self) -> int:
         """Rows in an epoch, recombined ones counted."""
-        return len(self.dataset) + self._recombined_span(0, 0, len(self.dataset))[1]
+        return self._labelled + self._recombined_span(0, 0, self._labelled)[1]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
-        shuffle = Shuffle(len(self.dataset), self.seed)
+        shuffle = Shuffle(self._labelled, self.seed)
 
         def opening(window: Indices) -> None:
-            prefetch(self.dataset.rows, window)
+            prefetch(self.dataset.rows, window if self.among is None else self.among[window])
 
         announced = 0
         for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
@@ -89,6 +95,8 @@ class Batches:
             yield self._examples(chosen, number, first)
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
+        if self.among is not None:
+            chosen = self.among[chosen]
         labels = np.asarray(self.dataset.labels[chosen])
         weights = self._weights(chosen)
         teacher = None if self.teacher is None else self.teacher[chosen]
@@ -115,6 +123,6 @@ class Batches:
         """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""
         if self.pool is None:
             return 0, 0
-        done = number * len(self.dataset) + first
+        done = number * self._labelled + first
         begin = int(self.recombined * done)
         return begin, int(self.recombined * (done + count)) - begin

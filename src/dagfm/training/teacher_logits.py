@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dagfm.config.boosted import BoostedConfig
 from dagfm.data.batches import Pool
 from dagfm.data.mapped import mapped
 from dagfm.data.prefetch import prefetch
@@ -16,9 +17,9 @@ from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.files import write_column
-from dagfm.nn.model import CTRModel
-from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
+from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
+from dagfm.training.trees import boosted_scores
 from dagfm.training.workshop import Entry, Trained, Workshop
 
 SIDES = ("pool-context", "pool-candidate")
@@ -73,15 +74,15 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
-    models = [shop.trained(teacher) for teacher in teachers]
+    scores = mean_of([_scores(shop, teacher) for teacher in teachers])
     for name, dataset in datasets.items():
-        _write_scores(shop, models, directory, name, chunks_of(dataset.rows), len(dataset))
+        _write_scores(shop, scores, directory, name, chunks_of(dataset.rows), len(dataset))
     names = list(datasets)
     if pool_rows:
         drawn = _draw(shop, directory, pool_rows)
         made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
         rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
-        _write_scores(shop, models, directory, POOL_LOGITS, rows, pool_rows)
+        _write_scores(shop, scores, directory, POOL_LOGITS, rows, pool_rows)
         names += [*drawn, POOL_LOGITS]
     shop.progress.finish()
     stage.finish([f"{name}.npy" for name in names], {"rows": total})
@@ -107,6 +108,11 @@ def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits
             "test": figures(test, logits.read("test"), None, shop.sampling),
         },
     }
+
+
+def _scores(shop: Workshop, teacher: Trained) -> Scores:
+    boosted = isinstance(teacher.network, BoostedConfig)
+    return boosted_scores(shop, teacher) if boosted else scores_of(shop.trained(teacher))
 
 
 def _together(speeds: list[float | None]) -> float | None:
@@ -148,7 +154,7 @@ def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> 
 
 
 def _write_scores(
-    shop: Workshop, models: list[CTRModel], directory: Path, name: str, chunks: Iterable[Rows], count: int
+    shop: Workshop, scores: Scores, directory: Path, name: str, chunks: Iterable[Rows], count: int
 ) -> None:
     """Score rows into a file, a chunk in memory at a time, unless an interrupted pass already wrote it whole."""
     if (directory / f"{name}.npy").exists():
@@ -160,4 +166,4 @@ def _write_scores(
             yield rows
             shop.progress.advance(len(rows))
 
-    write_column(directory / f"{name}.npy", np.float32, count, scored(models, shown()))
+    write_column(directory / f"{name}.npy", np.float32, count, map(scores, shown()))

@@ -14,6 +14,7 @@ import torch
 
 from dagfm import metrics
 from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
@@ -120,9 +121,14 @@ class Workshop:
         return model
 
     def trained(self, trained: Trained) -> CTRModel:
-        """The model of a finished phase, with its weights."""
-        model = self.model(trained.network, "weights are loaded")
-        model.load_state_dict(read_tensors(trained.weights))
+        """The network of a finished phase, with its weights."""
+        assert not isinstance(trained.network, BoostedConfig), "trees are no network"
+        return self.restored(trained.network, trained.weights)
+
+    def restored(self, network: NetworkConfig, weights: Path) -> CTRModel:
+        """A network with the weights of a file."""
+        model = self.model(network, "weights are loaded")
+        model.load_state_dict(read_tensors(weights))
         return model
 
     def size_of(self, network: NetworkConfig) -> int:
@@ -156,13 +162,20 @@ class Trained:
 
     directory: Path
     fingerprint: str
-    network: NetworkConfig
+    network: NetworkConfig | BoostedConfig
     entry: Entry
 
     @property
     def weights(self) -> Path:
         """The file of its weights."""
         return self.directory / WEIGHTS
+
+    @property
+    def embeddings(self) -> list[Path]:
+        """The files that hold an embedding a student can start from; of trees, those of the networks below."""
+        if isinstance(self.network, BoostedConfig):
+            return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
+        return [self.weights]
 
     @property
     def valid(self) -> dict[str, float]:
