@@ -170,7 +170,7 @@ def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm. Did you mean 'crossnet'?"),
+        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm, boosted. Did you mean 'crossnet'?"),
         ("phase=distil", "'distil' is not valid; valid: teacher_training, distillation, finetuning."),
         ("student.type=innr", "student.0.type: 'innr' is not valid; valid: inner, outer, kernel. Did"),
         ("fields=[{name: a, type: tokn}]", "fields.0.type: 'tokn' is not valid; valid: token, token_seq, float,"),
@@ -252,6 +252,12 @@ def test_a_malformed_set_is_quoted(pair: str) -> None:
 
 
 # Sides
+
+
+def test_candidates_are_drawn_where_there_are_some() -> None:
+    assert load_config(MINIMAL, ["distillation.recombined_from=uniform"]).recombination == "sides"
+    for other in ("distillation.pool=fields", "fields=[{name: a}, {name: b, type: float, side: candidate}]"):
+        assert "recombined_from: 'uniform'" in _refusal(MINIMAL, "distillation.recombined_from=uniform", other)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ import pytest
 from clicks import FIELDS, Silent, click_log
 
 from dagfm.config import load_config
+from dagfm.data import recombine
 from dagfm.data.dataset import Prepared
 from dagfm.data.prepare import prepare
-from dagfm.data.recombine import Recombination, draw_columns, recombined
+from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
+from dagfm.data.shuffle import Shuffle
 from dagfm.encoding.rows import Rows
 
 CROSSED: list[dict[str, Any]] = [
@@ -83,6 +85,18 @@ def test_what_is_not_exchanged_keeps_its_statistics_too(prepared: Prepared) -> N
     np.testing.assert_array_equal(made.floats[:, at], rows.floats[:200, at][::-1])
     np.testing.assert_array_equal(np.delete(made.floats, at, 1), np.delete(rows.floats[:200], at, 1))
     np.testing.assert_array_equal(made.tokens, rows.tokens[:200])
+
+
+@pytest.mark.parametrize("window", [1 << 20, 4000])
+def test_every_id_is_drawn_as_often_however_frequent_it_is(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    monkeypatch.setattr(recombine, "Shuffle", lambda rows, seed: Shuffle(rows, seed, window=window, block=10))
+    ids = np.random.default_rng(0).zipf(1.3, 20_000) % 40
+    pairs = [*draw_pairs(20_000, 80_000, seed=1, ids=ids)]
+    base, donor = (np.concatenate([pair[part] for pair in pairs]) for part in range(2))
+    np.testing.assert_allclose(np.bincount(ids[donor]), 2000, rtol=0.15)
+    of_first = np.bincount(donor)[np.flatnonzero(ids == 1)]
+    assert of_first.max() <= 8  # not one row of an id for all
+    assert abs(np.mean(ids[base] == 1) - np.mean(ids == 1)) < 0.01
 
 
 def test_every_column_is_drawn_as_often() -> None:

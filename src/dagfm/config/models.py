@@ -51,6 +51,9 @@ class DistillationConfig(Section):
     recombined_cap: PositiveInt = 20_000_000
     """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
     then they come again."""
+    recombined_from: Literal["popularity", "uniform"] = "popularity"
+    """Of pools by sides, how candidates are drawn: popularity, as often as training rows hold them; uniform, each as
+    often as any other, by the candidate field of most ids."""
     pool: Literal["auto", "sides", "fields"] = "auto"
     """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
     fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
@@ -169,6 +172,16 @@ class Config(Section):
             )
         if self.warm_up is not None and self.phase is None:
             raise ValueError(f"'warm_up' goes with 'phase'; valid phases: {', '.join(PHASES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _candidates_can_be_drawn(self) -> Self:
+        drawn = self.distillation.recombined_from == "uniform" and self.distillation.recombined > 0
+        if drawn and (self.recombination != "sides" or not self.schema_.candidate_ids):
+            raise ValueError(
+                "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
+                "field of one id a row, and a pool of sides; valid here: popularity"
+            )
         return self
 
     @model_validator(mode="after")

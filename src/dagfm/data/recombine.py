@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Indices, Int32, Ragged, Rows
+from dagfm.encoding.rows import Indices, Int32, Int64, Ragged, Rows
 from dagfm.schema import Field, Schema
 
 
@@ -58,23 +58,25 @@ def recombined(rows: Rows, encoder: Encoder, made_of: Recombination, after: Indi
     return mixed
 
 
-def draw_pairs(rows: int, count: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
+def draw_pairs(rows: int, count: int, seed: int, ids: Indices | None = None) -> Iterator[tuple[Indices, Indices]]:
     """``count`` pairs of training rows, one to be the base and one the donor, in runs.
 
     Both are drawn from all rows where these fit a window of ``Shuffle``, else each run from one window: the rows that
-    a batch then reads lie in few pages, and every row is drawn as often as any other.
+    a batch then reads lie in few pages, and every row is drawn as often as any other. With ``ids`` (rows,) a donor's id
+    is drawn first, every one that is there as often as any other.
     """
     shuffle = Shuffle(rows, seed)
     if shuffle.windows == 1:
-        context, candidate = np.random.default_rng(seed).integers(0, rows, (2, count), dtype=np.int32)
-        yield context, candidate
+        random = np.random.default_rng(seed)
+        base, donor = random.integers(0, rows, (2, count), dtype=np.int32)
+        yield base, donor if ids is None else _of_equal_ids(ids, count, random).astype(np.int32)
         return
     for run in range(-(-count // shuffle.window)):
         nearby = shuffle.nearby(run)
         size = min(shuffle.window, count - run * shuffle.window)
-        drawn = np.random.default_rng([seed, run + 1]).integers(0, len(nearby), (2, size))
-        context, candidate = nearby[drawn]
-        yield context, candidate
+        random = np.random.default_rng([seed, run + 1])
+        base, donor = random.integers(0, len(nearby), (2, size))
+        yield nearby[base], nearby[donor if ids is None else _of_equal_ids(ids[nearby], size, random)]
 
 
 def draw_columns(columns: int, count: int, seed: int) -> Iterator[Int32]:
@@ -82,6 +84,15 @@ def draw_columns(columns: int, count: int, seed: int) -> Iterator[Int32]:
     generator = np.random.default_rng(seed)
     for start in range(0, count, WINDOW):
         yield generator.integers(0, columns, min(WINDOW, count - start), dtype=np.int32)
+
+
+def _of_equal_ids(ids: Indices, count: int, random: np.random.Generator) -> Int64:
+    """(count,) places of ``ids``: the id drawn first, then one of its places."""
+    order = np.argsort(ids, kind="stable")
+    _, starts, times = np.unique(ids[order], return_index=True, return_counts=True)
+    drawn = random.integers(0, len(starts), count)
+    places: Int64 = order[starts[drawn] + random.integers(0, times[drawn])]
+    return places
 
 
 def _sides(rows: Rows, schema: Schema, base: Indices, donor: Indices) -> Rows:

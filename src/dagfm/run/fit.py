@@ -105,7 +105,8 @@ def fit(
         for line in told(pretrained):
             watch.line(line)
         if config.distillation.recombined > 0 and config.recombination is None:
-            watch.line("no recombined rows: the fields name no two sides (context and candidate)")
+            wanted = "two sides" if config.distillation.pool == "sides" else "two columns"
+            watch.line(f"no recombined rows: there are no {wanted} to take them from")
         story = _Story(
             config,
             prepared,

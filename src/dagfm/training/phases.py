@@ -84,7 +84,8 @@ def distil(
         shop.inputs(
             network,
             "student",
-            distillation=how.model_dump(exclude={"recombined_cap", "pool"}),  # the pool is in the logits
+            # How the pool is made is among the inputs of the logits.
+            distillation=how.model_dump(exclude={"recombined_cap", "recombined_from", "pool"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dagfm.config import Config
 from dagfm.config.boosted import BoostedConfig
 from dagfm.data.batches import Pool
 from dagfm.data.mapped import mapped
@@ -15,7 +16,7 @@ from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32, Rows
+from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import write_column
 from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
@@ -53,7 +54,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
     fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
-    training rows, so in proportion to their popularity.
+    training rows, so in proportion to their popularity, unless ``recombined_from`` gives every candidate the same.
     Memory does not grow with the rows: logits go to their file a chunk at a time.
     """
     pool_rows = _pool_rows(shop)
@@ -63,8 +64,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
             "made from": {"teachers": [teacher.fingerprint for teacher in teachers]},
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
-            # Only where it is another than the pools had before there were two kinds.
-            **({"pool": "fields"} if pool_rows and shop.config.recombination == "fields" else {}),
+            **(_kind_of_pool(shop.config) if pool_rows else {}),
         },
     )
     cache = TeacherLogits(directory, stage.fingerprint)
@@ -129,6 +129,12 @@ def _pool_rows(shop: Workshop) -> int:
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
+def _kind_of_pool(config: Config) -> dict[str, str]:
+    """What is not as in all pools before there were several kinds."""
+    kind = {"pool": "fields"} if config.recombination == "fields" else {}
+    return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
+
+
 def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
     """Draw what the rows of the pool are made of into files, and return their names."""
     rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
@@ -136,13 +142,23 @@ def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
     # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
     seed = shop.seed_of("recombined rows")
     index = np.int32 if rows <= np.iinfo(np.int32).max else np.int64
+    ids = _candidate_ids(shop)
     for part in range(2):
-        drawn = (pair[part] for pair in draw_pairs(rows, count, seed))
+        drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
         write_column(directory / f"{names[part]}.npy", index, count, drawn)
     if names == FIELDS:
         drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
         write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
     return names
+
+
+def _candidate_ids(shop: Workshop) -> Indices | None:
+    """(n,) the candidate's id in every training row, by the field that has most of them; None if popularity counts."""
+    if shop.config.distillation.recombined_from == "popularity":
+        return None
+    encoder = shop.prepared.encoder
+    field = max(shop.config.schema_.candidate_ids, key=encoder.source_rows)
+    return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
 
 
 def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
