@@ -1,0 +1,113 @@
+"""How far do students, tiny MLPs of equal cost and factorization machines stay from one teacher's function?
+
+python experiments/fidelity/study.py CONFIG RUN [--seed 2022] [--set KEY=VALUE ...]
+
+Trains the first teacher of CONFIG in RUN, distils every contender from its logits, twice: by the default recipe, and with
+the teacher's embedding frozen and no recombined rows, as the paper does. Prints, for each, the mean squared distance of
+logits on held-out test rows over the variance of the teacher's, and how many times the inner DAGFM's that is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+
+from dagfm.config import Config, load_config
+from dagfm.config.networks import NetworkConfig
+from dagfm.data.prepare import STORE, prepare
+from dagfm.nn.registry import BUILDERS, build
+from dagfm.progress import LoggedProgress
+from dagfm.training.checkpoint import read_tensors, write_tensors
+from dagfm.training.phases import distil, train_teacher
+from dagfm.training.teacher_logits import write_teacher_logits
+from dagfm.training.workshop import Trained, Workshop
+
+SETTINGS = {
+    "default": [],
+    "frozen": ["distillation.embedding=teacher_frozen", "distillation.recombined=0"],
+}
+INNER = "dagfm, inner"
+CLAIMS = {
+    INNER: "≤ 1e-3, alone or outer",
+    "mlp, one layer": "1000 times",
+    "mlp, two layers": "1000 times",
+    "fwfm": "300 times",
+    "fmfm": "30 times",
+}
+"""What the paper says of DAGFM's distance, and of the others' as multiples of it."""
+
+
+def contenders(config: Config) -> dict[str, NetworkConfig]:
+    """Every network that is asked, the MLPs with as many multiply-adds as the inner DAGFM has at most."""
+    adapter: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
+    schema, size = config.schema_, config.embedding.size
+    found = {f"dagfm, {kind}": adapter.validate_python({"network": "dagfm", "type": kind}) for kind in ("inner", "outer")}
+    budget = build(found[INNER], schema, size).multiply_adds
+    wide = len(schema) * size
+    one = budget // wide
+    two = int((np.sqrt(wide**2 + 4 * budget) - wide) / 2)  # wide * h + h * h
+    for name, hidden in (("mlp, one layer", [one]), ("mlp, two layers", [two, two])):
+        found[name] = adapter.validate_python({"network": "mlp", "hidden": hidden})
+    return found | {name: adapter.validate_python({"network": name}) for name in ("fm", "fwfm", "fmfm")}
+
+
+def widened(teacher: Trained, columns: int, folder: Path) -> Trained:
+    """The teacher with an embedding of more columns, all zero: where a factorization machine keeps its first order."""
+    table = read_tensors(teacher.weights)["embedding.weight"]
+    wide = replace(teacher, directory=folder / f"embedding-{columns}-wider")
+    wide.directory.mkdir(parents=True, exist_ok=True)
+    write_tensors(wide.weights, {"embedding.weight": torch.nn.functional.pad(table, (0, columns))})
+    return wide
+
+
+def distances(source: Path, run: Path, seed: int, overrides: list[str], how: str) -> dict[str, list[float]]:
+    """Relative distance, multiply-adds and parameters of every contender, in one of the ``SETTINGS``."""
+    config = load_config(source, [*overrides, *SETTINGS[how]])
+    torch.set_num_threads(config.training.threads)
+    watch = LoggedProgress()
+    shop = Workshop(config, prepare(config, run / STORE, watch), seed, torch.device("cpu"), watch)
+    name, network = config.named("teacher")[0]
+    teacher = train_teacher(shop, name, network, run / "teacher")
+    logits = write_teacher_logits(shop, [teacher], run / how / "teacher_logits")
+    spread = float(logits.read("test").astype(np.float64).var())
+    found = {}
+    for called, contender in contenders(config).items():
+        extra = build(contender, config.schema_, config.embedding.size).extra_columns
+        starts = widened(teacher, extra, run) if extra else teacher
+        place = run / how / called.replace(", ", "-").replace(" ", "-")
+        entry = distil(shop, place.name, contender, logits, [starts], place).entry
+        found[called] = [entry["metrics"]["test"]["logit_mse"] / spread, entry["multiply_adds"], entry["parameters"]]
+    return found
+
+
+def table(by_setting: dict[str, dict[str, list[float]]]) -> Iterable[str]:
+    """What was found, in Markdown."""
+    default, frozen = by_setting["default"], by_setting["frozen"]
+    yield "| distilled | multiply-adds | parameters | distance | times inner | frozen: distance | times inner | paper |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---|"
+    for name, (distance, multiply_adds, parameters) in default.items():
+        cells: list[Any] = [name, f"{multiply_adds:,.0f}", f"{parameters:,.0f}"]
+        for settings, here in ((default, distance), (frozen, frozen[name][0])):
+            cells += [f"{here:.2e}", f"{here / settings[INNER][0]:,.1f}"]
+        yield "| " + " | ".join([*cells, CLAIMS.get(name, "-")]) + " |"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--seed", type=int, default=2022)
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    given = parser.parse_args()
+    missing = {"mlp", "fwfm", "fmfm"} - BUILDERS.keys()
+    if missing:
+        parser.error(f"this dagfm has no {', '.join(sorted(missing))}")
+    asked = (given.config, given.run, given.seed, given.overrides)
+    print("\n".join(table({how: distances(*asked, how) for how in SETTINGS})))
