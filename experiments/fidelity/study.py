@@ -2,16 +2,15 @@
 
 python experiments/fidelity/study.py CONFIG RUN [--seed 2022] [--set KEY=VALUE ...]
 
-Trains the first teacher of CONFIG in RUN, distils every contender from its logits, twice: by the default recipe, and with
-the teacher's embedding frozen and no recombined rows, as the paper does. Prints, for each, the mean squared distance of
-logits on held-out test rows over the variance of the teacher's, and how many times the inner DAGFM's that is.
+Trains the first teacher of CONFIG in RUN and distils every contender from its logits, twice: by the default recipe, and
+with the teacher's embedding frozen and no recombined rows, as the paper does. Prints, for each, the mean squared
+distance of logits on held-out test rows over the variance of the teacher's, and how many times the inner DAGFM's it is.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ from dagfm.config.networks import NetworkConfig
 from dagfm.data.prepare import STORE, prepare
 from dagfm.nn.registry import BUILDERS, build
 from dagfm.progress import LoggedProgress
-from dagfm.training.checkpoint import read_tensors, write_tensors
 from dagfm.training.phases import distil, train_teacher
 from dagfm.training.teacher_logits import write_teacher_logits
-from dagfm.training.workshop import Trained, Workshop
+from dagfm.training.workshop import Workshop
 
 SETTINGS = {
     "default": [],
@@ -48,7 +46,9 @@ def contenders(config: Config) -> dict[str, NetworkConfig]:
     """Every network that is asked, the MLPs with as many multiply-adds as the inner DAGFM has at most."""
     adapter: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
     schema, size = config.schema_, config.embedding.size
-    found = {f"dagfm, {kind}": adapter.validate_python({"network": "dagfm", "type": kind}) for kind in ("inner", "outer")}
+    found = {
+        f"dagfm, {kind}": adapter.validate_python({"network": "dagfm", "type": kind}) for kind in ("inner", "outer")
+    }
     budget = build(found[INNER], schema, size).multiply_adds
     wide = len(schema) * size
     one = budget // wide
@@ -56,15 +56,6 @@ def contenders(config: Config) -> dict[str, NetworkConfig]:
     for name, hidden in (("mlp, one layer", [one]), ("mlp, two layers", [two, two])):
         found[name] = adapter.validate_python({"network": "mlp", "hidden": hidden})
     return found | {name: adapter.validate_python({"network": name}) for name in ("fm", "fwfm", "fmfm")}
-
-
-def widened(teacher: Trained, columns: int, folder: Path) -> Trained:
-    """The teacher with an embedding of more columns, all zero: where a factorization machine keeps its first order."""
-    table = read_tensors(teacher.weights)["embedding.weight"]
-    wide = replace(teacher, directory=folder / f"embedding-{columns}-wider")
-    wide.directory.mkdir(parents=True, exist_ok=True)
-    write_tensors(wide.weights, {"embedding.weight": torch.nn.functional.pad(table, (0, columns))})
-    return wide
 
 
 def distances(source: Path, run: Path, seed: int, overrides: list[str], how: str) -> dict[str, list[float]]:
@@ -79,10 +70,8 @@ def distances(source: Path, run: Path, seed: int, overrides: list[str], how: str
     spread = float(logits.read("test").astype(np.float64).var())
     found = {}
     for called, contender in contenders(config).items():
-        extra = build(contender, config.schema_, config.embedding.size).extra_columns
-        starts = widened(teacher, extra, run) if extra else teacher
         place = run / how / called.replace(", ", "-").replace(" ", "-")
-        entry = distil(shop, place.name, contender, logits, [starts], place).entry
+        entry = distil(shop, place.name, contender, logits, [teacher], place).entry
         found[called] = [entry["metrics"]["test"]["logit_mse"] / spread, entry["multiply_adds"], entry["parameters"]]
     return found
 

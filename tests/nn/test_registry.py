@@ -5,6 +5,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from dagfm.config.networks import NetworkConfig
+from dagfm.nn.batch_norm import BatchNorm
 from dagfm.nn.registry import BUILDERS, build
 from dagfm.schema import Field, Schema
 
@@ -12,6 +13,13 @@ CONFIGS = [
     *({"network": "dagfm", "type": type, "depth": 2} for type in ("inner", "outer", "kernel")),
     {"network": "crossnet", "depth": 2},
     *({"network": "cin", "cin": cin} for cin in ([4], [4, 3], [4, 3, 2])),
+    {"network": "mlp", "hidden": [4, 3], "dropout": 0.5, "batch_norm": True},
+    *({"network": "dcnv2", "structure": structure, "hidden": [4, 3]} for structure in ("parallel", "stacked")),
+    {"network": "dcnv2", "hidden": []},
+    *({"network": "xdeepfm", "cin": [4, 3], "hidden": hidden} for hidden in ([4, 3], [])),
+    *({"network": "autoint", "depth": 2, "attention_size": 6, "hidden": hidden} for hidden in ([4, 3], [])),
+    *({"network": "fibinet", "bilinear": bilinear, "hidden": [4]} for bilinear in ("all", "each", "interaction")),
+    {"network": "fibinet", "hidden": []},
     {"network": "fm"},
 ]
 
@@ -63,7 +71,7 @@ def test_one_seed_gives_one_set_of_weights(settings, reference):
 @pytest.mark.parametrize("settings", CONFIGS, ids=str)
 @pytest.mark.parametrize(("fields", "size"), [(1, 1), (5, 3)])
 def test_raising_the_logits_adds_a_constant_to_all_of_them(settings, fields, size):
-    network = build(config_of(**settings), schema_of(fields), size).double()
+    network = build(config_of(**settings), schema_of(fields), size).double().eval()
     x = torch.randn(7, fields, size + network.extra_columns, dtype=torch.float64)
     before = network(x)
     network.raise_logits(-2.5)
@@ -71,9 +79,12 @@ def test_raising_the_logits_adds_a_constant_to_all_of_them(settings, fields, siz
 
 
 @pytest.mark.parametrize("settings", CONFIGS, ids=str)
-def test_the_state_holds_parameters_only(settings):
+def test_the_state_holds_parameters_and_batch_normalisations_running_figures_only(settings):
     network = build(config_of(**settings), schema_of(4), 3)
-    assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
+    norms = [name for name, module in network.named_modules() if isinstance(module, BatchNorm)]
+    running = {f"{name}.{figure}" for name in norms for figure in ("mean", "variance")}
+    assert bool(norms) == settings.get("batch_norm", False)
+    assert set(network.state_dict()) == {name for name, _ in network.named_parameters()} | running
 
 
 @pytest.mark.parametrize("settings", CONFIGS, ids=str)

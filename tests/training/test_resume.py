@@ -87,6 +87,19 @@ def test_a_phase_broken_off_within_an_epoch_goes_on_to_the_same_bytes(
     assert not list(run.rglob("checkpoint*"))
 
 
+def test_running_figures_of_batch_normalisation_and_dropout_between_layers_go_on_too(tmp_path: Path) -> None:
+    config = small_config(tmp_path / "clicks.parquet", phase="teacher_training")
+    config["training"]["batch_size"] = 128
+    config["teacher"] = {"network": "dcnv2", "hidden": [8, 4], "dropout": 0.3, "batch_norm": True}
+    click_log(1000).write_parquet(tmp_path / "clicks.parquet")
+    dagfm.fit(config, tmp_path / "whole", progress=Silent())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
+        break_off(patch, TITLES["teacher_training"], 11)
+        dagfm.fit(config, tmp_path / "run", progress=Silent())
+    dagfm.fit(config, tmp_path / "run", progress=Silent())
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_every_step_may_be_the_last(home: Path, tmp_path: Path) -> None:
     """Broken off again and again, two steps further each time."""
     run = tmp_path / "run"

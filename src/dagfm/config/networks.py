@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -88,4 +88,83 @@ class FMConfig(NetworkSettings):
     network: Literal["fm"] = "fm"
 
 
-NetworkConfig = Annotated[DAGFMConfig | CrossNetConfig | CINConfig | FMConfig, Field(discriminator="network")]
+class _Deep(NetworkSettings):
+    """A network with hidden layers, by default those of the published configurations (BARS, Frappe and MovieLens)."""
+
+    hidden: tuple[PositiveInt, ...] = (400, 400, 400)
+    """Units of every hidden layer; none leaves them out."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the hidden units dropped in training; that of the embedding is ``training.<phase>.dropout``."""
+    batch_norm: bool = False
+    """Normalise hidden units by the batch, before their relu."""
+
+
+class MLPConfig(_Deep):
+    """Hidden layers on the flattened embeddings, nothing else."""
+
+    network: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = Field(default=(400, 400, 400), min_length=1)
+    """Units of every hidden layer."""
+
+
+class DCNv2Config(_Deep):
+    """DCN V2: CrossNet's layers and hidden layers (Wang et al., WWW 2021)."""
+
+    network: Literal["dcnv2"] = "dcnv2"
+    structure: Literal["parallel", "stacked"] = "parallel"
+    """Where the hidden layers stand: beside the cross layers, or on top of them."""
+    depth: PositiveInt = 3
+    """Cross layers."""
+
+
+class XDeepFMConfig(_Deep):
+    """xDeepFM: first-order weights, CIN and hidden layers (Lian et al., KDD 2018)."""
+
+    network: Literal["xdeepfm"] = "xdeepfm"
+    cin: tuple[PositiveInt, ...] = Field(default=(64, 64, 64), min_length=1)
+    """Feature maps of every layer of the CIN; the default is BARS' for Criteo."""
+
+
+class AutoIntConfig(_Deep):
+    """AutoInt+: self-attention over the fields, and hidden layers (Song et al., CIKM 2019); without them, AutoInt."""
+
+    network: Literal["autoint"] = "autoint"
+    depth: PositiveInt = 3
+    """Layers of attention; the defaults of these three are the paper's."""
+    heads: PositiveInt = 2
+    """Attention heads a layer."""
+    attention_size: PositiveInt = 64
+    """Numbers a field has after a layer of attention, all heads together."""
+
+    @model_validator(mode="after")
+    def _heads_of_one_size(self) -> Self:
+        if self.attention_size % self.heads:
+            raise ValueError(
+                f"attention_size: {self.attention_size} cannot be shared by {self.heads} heads; "
+                "it must be a multiple of 'heads'"
+            )
+        return self
+
+
+class FiBiNETConfig(_Deep):
+    """FiBiNET: SENET and bilinear interactions below hidden layers, first-order weights (Huang et al., RecSys 2019)."""
+
+    network: Literal["fibinet"] = "fibinet"
+    bilinear: Literal["all", "each", "interaction"] = "interaction"
+    """Matrices between the two fields of a pair: one, one for each field, one for each pair."""
+    reduction: PositiveInt = 3
+    """SENET weighs the fields through a layer of so many times fewer units."""
+
+
+NetworkConfig = Annotated[
+    DAGFMConfig
+    | CrossNetConfig
+    | CINConfig
+    | FMConfig
+    | MLPConfig
+    | DCNv2Config
+    | XDeepFMConfig
+    | AutoIntConfig
+    | FiBiNETConfig,
+    Field(discriminator="network"),
+]

@@ -94,8 +94,8 @@ def distil(
     def start(model: CTRModel) -> None:
         if how.embedding != "own":
             # Of trees last: the networks below them have seen fewer rows.
-            weights = [path for one in sorted(teachers, key=_is_boosted) for path in one.embeddings]
-            start_embedding(model, weights, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
+            starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
+            start_embedding(model, starts, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
         shop,

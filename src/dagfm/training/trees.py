@@ -40,7 +40,7 @@ def boosted_scores(shop: Workshop, trained: Trained) -> Scores:
     assert isinstance(config, BoostedConfig)
     trees: Booster = lightgbm().Booster(model_file=trained.directory / TREES)
     tallies = _read_tallies(trained.directory / TALLIES, shop, config)
-    below = mean_of([scores_of(shop.restored(config.over, weights)) for weights in trained.embeddings])
+    below = mean_of([scores_of(shop.restored(config.over, weights)) for weights in trained.below])
 
     def scores(rows: Rows) -> Float32:
         values = [tally.values(rows, schema) for tally in tallies]

@@ -131,6 +131,12 @@ class Workshop:
         model.load_state_dict(read_tensors(weights))
         return model
 
+    def embeddings_of(self, teacher: Trained) -> list[tuple[Path, int]]:
+        """The files that hold an embedding a student can start from, and how many numbers a field has there."""
+        if isinstance(teacher.network, BoostedConfig):
+            return [(path, self.size_of(teacher.network.over)) for path in teacher.below]
+        return [(teacher.weights, self.size_of(teacher.network))]
+
     def size_of(self, network: NetworkConfig) -> int:
         """Numbers a field's vector has in the network's embedding (D)."""
         return network.size or self.config.embedding.size
@@ -171,11 +177,10 @@ class Trained:
         return self.directory / WEIGHTS
 
     @property
-    def embeddings(self) -> list[Path]:
-        """The files that hold an embedding a student can start from; of trees, those of the networks below."""
-        if isinstance(self.network, BoostedConfig):
-            return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
-        return [self.weights]
+    def below(self) -> list[Path]:
+        """Of a boosted teacher, the weights of the networks that its trees stand on, a file a fold."""
+        assert isinstance(self.network, BoostedConfig)
+        return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
 
     @property
     def valid(self) -> dict[str, float]:
