@@ -18,17 +18,19 @@ class BoostedConfig(NetworkSettings):
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     """So many models of ``over`` are trained, each on the rows of the other folds."""
     trees: PositiveInt = 335
+    """How many there are; nothing stops earlier."""
     leaves: Annotated[int, Field(ge=2)] = 31
     """Of a tree, at most."""
     learning_rate: PositiveFloat = 0.05
+    """What every tree is multiplied by."""
     min_rows: PositiveInt = 200
     """Training rows of a leaf, at least."""
     columns: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of the columns that a tree may split by, drawn for each."""
     statistics: Literal["auto"] | tuple[str | tuple[str, ...], ...] = "auto"
     """Fields, and combinations of them as lists, whose click rate and count the trees see; auto: every field of one id
-    a row, and the 20 finest pairs (of a context and a candidate field, where there are sides) of which an average
-    training row has seen one before."""
+    a row, and of the pairs of them (where there are sides, of a context with a candidate field) that have no more
+    combinations than there are training rows the 20 with most."""
 
     @field_validator("over", mode="before")
     @classmethod
