@@ -22,10 +22,17 @@ from dagfm.config.networks import (
     CrossNetConfig,
     DAGFMConfig,
     DCNv2Config,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
     FiBiNETConfig,
+    FinalNetConfig,
     FMConfig,
+    FmFMConfig,
+    FwFMConfig,
     MLPConfig,
     NetworkConfig,
+    QNNConfig,
     XDeepFMConfig,
 )
 from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
@@ -116,7 +123,9 @@ def network_costs() -> Lines:
     rows += [(f"dcnv2, {structure}", DCNv2Config(structure=structure)) for structure in ("parallel", "stacked")]
     rows += [("xdeepfm", XDeepFMConfig()), ("autoint", AutoIntConfig())]
     rows += [(f"fibinet, bilinear {kind}", FiBiNETConfig(bilinear=kind)) for kind in ("all", "each", "interaction")]
-    rows += [("fm", FMConfig())]
+    others = (QNNConfig(), FinalNetConfig(), ECNConfig(), FCNConfig())
+    pairwise = (FMConfig(), FFMConfig(), FwFMConfig(), FmFMConfig())
+    rows += [(config.network, config) for config in (*others, *pairwise)]
     heads = [f"{fields} fields: {count}" for fields, _ in WIDTHS for count in ("parameters", "multiply-adds")]
     yield "| network | " + " | ".join(heads) + " |"
     yield "|---|" + "---:|" * len(heads)

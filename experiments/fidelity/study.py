@@ -56,7 +56,7 @@ def contenders(config: Config) -> dict[str, NetworkConfig]:
     one = budget // wide
     two = int((np.sqrt(wide**2 + 4 * budget) - wide) / 2)  # wide * h + h * h
     for name, hidden in (("mlp, one layer", [one]), ("mlp, two layers", [two, two])):
-        found[name] = adapter.validate_python({"network": "mlp", "hidden": hidden})
+        found[name] = adapter.validate_python({"network": "mlp", "hidden": hidden, "dropout": 0.0, "batch_norm": False})
     return found | {name: adapter.validate_python({"network": name}) for name in ("fm", "fwfm", "fmfm")}
 
 

@@ -15,9 +15,16 @@ from dagfm.config.networks import (
     CrossNetConfig,
     DAGFMConfig,
     DCNv2Config,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
     FiBiNETConfig,
+    FinalNetConfig,
     FMConfig,
+    FmFMConfig,
+    FwFMConfig,
     MLPConfig,
+    QNNConfig,
     XDeepFMConfig,
 )
 from dagfm.nn.registry import build
@@ -25,8 +32,8 @@ from dagfm.schema import Field, Schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 SIZES = [
-    {"F": 2, "D": 1, "L": 1, "H": 3, "A": 2, "P": 3, "Q": 1, "R": 1, "M": 6},
-    {"F": 7, "D": 4, "L": 3, "H": 6, "A": 8, "P": 28, "Q": 21, "R": 2, "M": 240},
+    {"F": 2, "D": 1, "L": 1, "H": 4, "A": 2, "P": 3, "Q": 1, "R": 1, "M": 8, "K": 1, "T": 2},
+    {"F": 7, "D": 4, "L": 3, "H": 6, "A": 8, "P": 28, "Q": 21, "R": 2, "M": 240, "K": 14, "T": 3},
 ]
 
 
@@ -52,15 +59,23 @@ def counted(config: Any, sizes: dict[str, int]) -> tuple[int, int]:
 def test_teachers(sizes: dict[str, int]) -> None:
     table = formulas()
     depth, widths = sizes["L"], (sizes["H"],) * sizes["L"]
+    hidden: dict[str, Any] = {"hidden": widths, "batch_norm": False}
     teachers = {
         "crossnet": CrossNetConfig(depth=depth),
         "cin": CINConfig(cin=widths),
-        "mlp": MLPConfig(hidden=widths),
-        "dcnv2": DCNv2Config(depth=depth, hidden=widths),
-        "structure: stacked": DCNv2Config(structure="stacked", depth=depth, hidden=widths),
-        "xdeepfm": XDeepFMConfig(cin=widths, hidden=widths),
-        "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], hidden=widths),
+        "mlp": MLPConfig(**hidden),
+        "dcnv2": DCNv2Config(depth=depth, **hidden),
+        "structure: stacked": DCNv2Config(structure="stacked", depth=depth, **hidden),
+        "xdeepfm": XDeepFMConfig(cin=widths, **hidden),
+        "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], **hidden),
         "fm": FMConfig(),
+        "qnn": QNNConfig(depth=depth, maps=sizes["T"]),
+        "finalnet": FinalNetConfig(blocks=(widths, widths)),
+        "ecn": ECNConfig(depth=depth),
+        "fcn": FCNConfig(exponential_depth=depth, linear_depth=depth),
+        "ffm": FFMConfig(),
+        "fwfm": FwFMConfig(),
+        "fmfm": FmFMConfig(),
     }
     for row, config in teachers.items():
         told = tuple(value(cell, sizes) for cell in table[row])
@@ -73,7 +88,7 @@ def test_fibinet_is_the_sum_of_its_parts(sizes: dict[str, int]) -> None:
     for bilinear in ("all", "each", "interaction"):
         parts = zip(table["fibinet"], table[f"bilinear: {bilinear}"], strict=True)
         told = tuple(sum(value(cell, sizes) for cell in cells) for cells in parts)
-        config = FiBiNETConfig(bilinear=bilinear, hidden=(sizes["H"],) * sizes["L"])
+        config = FiBiNETConfig(bilinear=bilinear, hidden=(sizes["H"],) * sizes["L"], batch_norm=False)
         assert told == counted(config, sizes), bilinear
 
 

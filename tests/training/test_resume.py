@@ -100,6 +100,20 @@ def test_running_figures_of_batch_normalisation_and_dropout_between_layers_go_on
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("network", ["qnn", "finalnet", "fcn"])
+def test_running_figures_and_dropout_of_a_network_go_on_too(home: Path, tmp_path: Path, network: str) -> None:
+    """800 training rows: the last batch of an epoch is a single row, which has no variance."""
+    config = dagfm.load_config(
+        home / "dagfm.yaml", [f"teacher.network={network}", "phase=teacher_training", "training.batch_size=47"]
+    )
+    dagfm.fit(config, tmp_path / "whole", progress=Silent())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
+        break_off(patch, TITLES["teacher_training"], 20)
+        dagfm.fit(config, tmp_path / "run", progress=Silent())
+    dagfm.fit(config, tmp_path / "run", progress=Silent())
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_every_step_may_be_the_last(home: Path, tmp_path: Path) -> None:
     """Broken off again and again, two steps further each time."""
     run = tmp_path / "run"

@@ -258,9 +258,11 @@ def test_a_teachers_first_order_weights_are_not_handed_on_with_its_vectors(finis
     assert torch.equal(model.embedding.weight, vectors)
 
 
-def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path: Path) -> None:
-    config: dict[str, Any] = small_config(log_path, teacher={"network": "fm"})
-    with pytest.raises(dagfm.InputError, match=r"distillation\.embedding: 'teacher_frozen', but an fm's embedding"):
+@pytest.mark.parametrize("network", ["fm", "ffm"])
+def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path: Path, network: str) -> None:
+    config: dict[str, Any] = small_config(log_path, teacher={"network": network})
+    refusal = rf"distillation\.embedding: 'teacher_frozen', but an {network}'s embedding"
+    with pytest.raises(dagfm.InputError, match=refusal):
         dagfm.fit(config, folder / "run", overrides=["distillation.embedding=teacher_frozen"], progress=Silent())
     assert not (folder / "run").exists()
     assert dagfm.fit(config, folder / "run", progress=Silent()).results["served"]

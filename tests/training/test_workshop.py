@@ -18,7 +18,12 @@ from dagfm.data.prepare import prepare
 from dagfm.training.scoring import chunks_of, score_chunks, scores_of
 from dagfm.training.workshop import Workshop
 
-NETWORKS = ({"network": "dagfm"}, {"network": "crossnet"}, {"network": "cin", "cin": [8, 8]}, {"network": "fm"})
+NETWORKS = (
+    {"network": "dagfm"},
+    {"network": "crossnet"},
+    {"network": "cin", "cin": [8, 8]},
+    *({"network": name} for name in ("fm", "qnn", "finalnet", "ecn", "fcn", "ffm", "fwfm", "fmfm")),
+)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pydantic import (
 
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
-from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import with_preset
 from dagfm.config.section import Section
@@ -197,10 +197,10 @@ class Config(Section):
                 "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
                 "valid here: teacher_trainable, own"
             )
-        if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
+        if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
             raise ValueError(
-                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and "
-                "cannot be a student's; valid here: teacher_trainable, own"
+                f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
+                "first-order weights too and cannot be a student's; valid here: teacher_trainable, own"
             )
         return self
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from dagfm.config.phases import PhaseConfig
 
+NetworkDropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+EvenWidth = Annotated[int, Field(gt=0, multiple_of=2)]
+
 
 class NetworkSettings(BaseModel):
     """What can be said of every network."""
@@ -89,13 +92,14 @@ class FMConfig(NetworkSettings):
 
 
 class _Deep(NetworkSettings):
-    """A network with hidden layers, by default those of the published configurations (BARS, Frappe and MovieLens)."""
+    """A network with hidden layers, by default those of BARS' configurations for Frappe."""
 
     hidden: tuple[PositiveInt, ...] = (400, 400, 400)
     """Units of every hidden layer; none leaves them out."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the hidden units dropped in training; that of the embedding is ``training.<phase>.dropout``."""
-    batch_norm: bool = False
+    # Without it, FiBiNET's hidden layers died at the default learning rate: its products are tiny at first.
+    batch_norm: bool = True
     """Normalise hidden units by the batch, before their relu."""
 
 
@@ -156,6 +160,89 @@ class FiBiNETConfig(_Deep):
     """SENET weighs the fields through a layer of so many times fewer units."""
 
 
+class QNNConfig(NetworkSettings):
+    """QNN-alpha: gated multiplications by the input, taught by two passes under dropout (KDD 2025).
+
+    The defaults are those of its authors' best run on MovieLens 1M.
+    """
+
+    network: Literal["qnn"] = "qnn"
+    depth: PositiveInt = 1
+    """Quadratic layers."""
+    heads: PositiveInt = 4
+    """Shares of the embedding's columns that trade places with each other in a product."""
+    maps: PositiveInt = 4
+    """Linear maps whose gates are summed in a layer (T)."""
+    dropout: NetworkDropout = 0.1
+    """Of gates and layers; that of the embedding is the ``dropout`` of its training."""
+
+
+class FinalNetConfig(NetworkSettings):
+    """FinalNet: factorised interaction layers in one block, or in two that learn from their mean (SIGIR 2023).
+
+    The defaults are those of the best published run on Frappe (BARS, FinalNet_2B_frappe_x1).
+    """
+
+    network: Literal["finalnet"] = "finalnet"
+    blocks: tuple[Annotated[tuple[EvenWidth, ...], Field(min_length=1)], ...] = Field(
+        default=((400, 400), (400,)), min_length=1, max_length=2
+    )
+    """Widths of the layers of one block or two, even numbers."""
+    gating: bool = True
+    """Whether the first block also sees the fields under a gate of all fields."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class ECNConfig(NetworkSettings):
+    """Exponential Cross Network: every layer doubles the order (DCNv3, 2024).
+
+    The defaults are those of its authors' runs on MovieLens 1M.
+    """
+
+    network: Literal["ecn"] = "ecn"
+    depth: PositiveInt = 4
+    """Layers; the highest interaction order is 2 to the power of depth."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class FCNConfig(NetworkSettings):
+    """Fusing Cross Network: the mean of an exponential and a linear cross network (DCNv3, 2024).
+
+    The defaults are those of its authors' runs on MovieLens 1M.
+    """
+
+    network: Literal["fcn"] = "fcn"
+    exponential_depth: PositiveInt = 3
+    """Layers of the exponential branch."""
+    linear_depth: PositiveInt = 1
+    """Layers of the linear branch."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class FFMConfig(NetworkSettings):
+    """Field-aware factorization machine: a vector of ``size`` numbers for every other field (RecSys 2016)."""
+
+    network: Literal["ffm"] = "ffm"
+
+
+class FwFMConfig(NetworkSettings):
+    """Factorization machine with a strength for every pair of fields (WWW 2018)."""
+
+    network: Literal["fwfm"] = "fwfm"
+
+
+class FmFMConfig(NetworkSettings):
+    """Factorization machine with a matrix for every pair of fields (WWW 2021)."""
+
+    network: Literal["fmfm"] = "fmfm"
+
+
+FIRST_ORDER = ("fm", "ffm", "fwfm", "fmfm")
+"""Networks whose embedding holds first-order weights too."""
+
 NetworkConfig = Annotated[
     DAGFMConfig
     | CrossNetConfig
@@ -165,6 +252,13 @@ NetworkConfig = Annotated[
     | DCNv2Config
     | XDeepFMConfig
     | AutoIntConfig
-    | FiBiNETConfig,
+    | FiBiNETConfig
+    | QNNConfig
+    | FinalNetConfig
+    | ECNConfig
+    | FCNConfig
+    | FFMConfig
+    | FwFMConfig
+    | FmFMConfig,
     Field(discriminator="network"),
 ]

@@ -120,7 +120,7 @@ class _Preparation:
     def _learn(self, staged: Staged) -> tuple[Encoder, dict[str, RowMap], dict[str, Int64], dict[str, Any]]:
         """What fields learn from their own column, the row maps of those with texts, and how often each row occurs."""
         schema, codings = staged.schema, staged.codings
-        budget = self.memory // 10 // threads()
+        budget = self.memory // 20 // threads()
         vocabularies, scales, bins = {}, {}, {}
         maps: dict[str, RowMap] = {}
         counts: dict[str, Int64] = {}
