@@ -270,11 +270,27 @@ def test_a_malformed_set_is_quoted(pair: str) -> None:
 # Sides
 
 
-def test_recombination_needs_both_sides() -> None:
-    assert load_config(MINIMAL).recombines
-    assert not load_config(MINIMAL, ["fields=[{name: a}, {name: b}]"]).recombines
-    assert not load_config(MINIMAL, ["fields=[{name: a, side: candidate}]"]).recombines
-    assert not load_config(MINIMAL, ["distillation.recombined=0"]).recombines
+def test_candidates_are_drawn_where_there_are_some() -> None:
+    assert load_config(MINIMAL, ["distillation.recombined_from=uniform"]).recombination == "sides"
+    for other in ("distillation.pool=fields", "fields=[{name: a}, {name: b, type: float, side: candidate}]"):
+        assert "recombined_from: 'uniform'" in _refusal(MINIMAL, "distillation.recombined_from=uniform", other)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "sides"),
+        (["distillation.pool=fields"], "fields"),
+        (["distillation.recombined=0"], None),
+        (["fields=[{name: a}, {name: b}]"], "fields"),
+        (["fields=[{name: a, side: candidate}, {name: b, side: candidate}]"], "fields"),
+        (["fields=[{name: a}, {name: b}]", "distillation.pool=sides"], None),
+        (["fields=[{name: a, side: candidate}]"], None),
+        (["fields=[{name: a}, {name: b, column: a, encode: target}]"], None),
+    ],
+)
+def test_rows_are_recombined_by_sides_or_else_by_fields(overrides: list[str], expected: str | None) -> None:
+    assert load_config(MINIMAL, overrides).recombination == expected
 
 
 def test_a_configuration_is_made_in_python_too() -> None:

@@ -185,10 +185,11 @@ def _in_yaml(problem: Any) -> str | None:
 def _is_tag(part: object, before: object) -> bool:
     """Whether a piece of a location is pydantic's name of a union member rather than a key of the file.
 
-    A network's name is one where it stands behind the number of a list's member: ``cin`` is a key, too.
+    A network's name is one where it stands behind the number of a list's member or ``over``: ``cin`` is a key, too.
     """
     networks = {one.model_fields["network"].default for one in _models_in(TeacherConfig)}
-    return part in {"literal['auto']", "constrained-int"} or (isinstance(before, int) and part in networks)
+    named = (isinstance(before, int) or before == "over") and part in networks
+    return named or part in {"literal['auto']", "constrained-int"}
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
@@ -27,7 +28,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
-TeacherConfig = Annotated[NetworkConfig | ScoresConfig, Field(discriminator="network")]
+TeacherConfig = Annotated[NetworkConfig | BoostedConfig | ScoresConfig, Field(discriminator="network")]
 
 
 class EmbeddingConfig(Section):
@@ -47,9 +48,16 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
+    """Unlabelled rows per labelled row, made of two training rows each."""
     recombined_cap: PositiveInt = 20_000_000
-    """At most this many recombined rows are scored by the teacher; further epochs cycle through them."""
+    """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
+    then they come again."""
+    recombined_from: Literal["popularity", "uniform"] = "popularity"
+    """Of pools by sides, how candidates are drawn: popularity, as often as training rows hold them; uniform, each as
+    often as any other, by the candidate field of most ids."""
+    pool: Literal["auto", "sides", "fields"] = "auto"
+    """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
+    fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
     calibrate: bool | Literal["auto"] = "auto"
     """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
     more than two standard errors."""
@@ -113,7 +121,8 @@ class Config(Section):
     """The nodes of the graph; context first, otherwise in this order."""
     embedding: EmbeddingConfig = EmbeddingConfig()
     teacher: tuple[TeacherConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
-    """One network, or a list whose mean logit is the teacher; or the scores of another model."""
+    """One network, or a list whose mean logit is the teacher, ``boosted`` is trees over a network; or the scores of
+    another model."""
     student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
     """One student, or a list of them."""
     distillation: DistillationConfig = DistillationConfig()
@@ -172,7 +181,28 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _candidates_can_be_drawn(self) -> Self:
+        drawn = self.distillation.recombined_from == "uniform" and self.distillation.recombined > 0
+        if drawn and (self.recombination != "sides" or not self.schema_.candidate_ids):
+            raise ValueError(
+                "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
+                "field of one id a row, and a pool of sides; valid here: popularity"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trees_start_from_nothing(self) -> Self:
+        if self.warm_up is not None and any(one.network == "boosted" for one in self.teacher):
+            raise ValueError("warm_up: boosted trees start from no earlier weights; take 'boosted' from 'teacher'")
+        return self
+
+    @model_validator(mode="after")
     def _a_frozen_embedding_fits(self) -> Self:
+        if self.distillation.embedding == "teacher_frozen" and all(one.network == "boosted" for one in self.teacher):
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
+                "valid here: teacher_trainable, own"
+            )
         if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
             raise ValueError(
                 f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
@@ -220,14 +250,14 @@ class Config(Section):
         return found
 
     @property
-    def recombines(self) -> bool:
-        """Whether distillation also learns from recombined rows: the schema must name candidate fields, and the teacher
-        be there to score them."""
-        return (
-            self.scores is None
-            and self.distillation.recombined > 0
-            and 0 < self.schema_.context_size < len(self.schema_)
-        )
+    def recombination(self) -> Literal["sides", "fields"] | None:
+        """How distillation makes rows that nobody logged; None where it has none: scores are of the log's rows."""
+        how, schema = self.distillation, self.schema_
+        if how.recombined == 0 or self.scores is not None:
+            return None
+        if how.pool != "fields" and schema.has_sides:
+            return "sides"
+        return "fields" if how.pool != "sides" and len(schema.columns) > 1 else None
 
 
 def _with_network(member: Any, default: str) -> Any:

@@ -12,7 +12,9 @@ NetworkDropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 EvenWidth = Annotated[int, Field(gt=0, multiple_of=2)]
 
 
-class _Network(BaseModel):
+class NetworkSettings(BaseModel):
+    """What can be said of every network."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
@@ -53,7 +55,7 @@ class _Network(BaseModel):
         return self.model_dump(mode="json", exclude={"name", "size", "seeds", "training"})
 
 
-class DAGFMConfig(_Network):
+class DAGFMConfig(NetworkSettings):
     """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM)."""
 
     network: Literal["dagfm"] = "dagfm"
@@ -67,7 +69,7 @@ class DAGFMConfig(_Network):
     """How the summed states become the logit."""
 
 
-class CrossNetConfig(_Network):
+class CrossNetConfig(NetworkSettings):
     """CrossNet, version 2: every layer multiplies by the input once more (DCN V2, equation 1)."""
 
     network: Literal["crossnet"] = "crossnet"
@@ -75,7 +77,7 @@ class CrossNetConfig(_Network):
     """Layers; the highest interaction order is depth + 1."""
 
 
-class CINConfig(_Network):
+class CINConfig(NetworkSettings):
     """Compressed Interaction Network (xDeepFM, section 3.1), without its deep part."""
 
     network: Literal["cin"] = "cin"
@@ -83,13 +85,13 @@ class CINConfig(_Network):
     """Feature maps of every layer; as many layers as numbers."""
 
 
-class FMConfig(_Network):
+class FMConfig(NetworkSettings):
     """Factorization machine of order two (Rendle 2010)."""
 
     network: Literal["fm"] = "fm"
 
 
-class _Deep(_Network):
+class _Deep(NetworkSettings):
     """A network with hidden layers, by default those of BARS' configurations for Frappe."""
 
     hidden: tuple[PositiveInt, ...] = (400, 400, 400)
@@ -158,7 +160,7 @@ class FiBiNETConfig(_Deep):
     """SENET weighs the fields through a layer of so many times fewer units."""
 
 
-class QNNConfig(_Network):
+class QNNConfig(NetworkSettings):
     """QNN-alpha: gated multiplications by the input, taught by two passes under dropout (KDD 2025).
 
     The defaults are those of its authors' best run on MovieLens 1M.
@@ -175,7 +177,7 @@ class QNNConfig(_Network):
     """Of gates and layers; that of the embedding is the ``dropout`` of its training."""
 
 
-class FinalNetConfig(_Network):
+class FinalNetConfig(NetworkSettings):
     """FinalNet: factorised interaction layers in one block, or in two that learn from their mean (SIGIR 2023).
 
     The defaults are those of the best published run on Frappe (BARS, FinalNet_2B_frappe_x1).
@@ -192,7 +194,7 @@ class FinalNetConfig(_Network):
     """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
-class ECNConfig(_Network):
+class ECNConfig(NetworkSettings):
     """Exponential Cross Network: every layer doubles the order (DCNv3, 2024).
 
     The defaults are those of its authors' runs on MovieLens 1M.
@@ -205,7 +207,7 @@ class ECNConfig(_Network):
     """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
-class FCNConfig(_Network):
+class FCNConfig(NetworkSettings):
     """Fusing Cross Network: the mean of an exponential and a linear cross network (DCNv3, 2024).
 
     The defaults are those of its authors' runs on MovieLens 1M.
@@ -220,19 +222,19 @@ class FCNConfig(_Network):
     """Of every layer; that of the embedding is the ``dropout`` of its training."""
 
 
-class FFMConfig(_Network):
+class FFMConfig(NetworkSettings):
     """Field-aware factorization machine: a vector of ``size`` numbers for every other field (RecSys 2016)."""
 
     network: Literal["ffm"] = "ffm"
 
 
-class FwFMConfig(_Network):
+class FwFMConfig(NetworkSettings):
     """Factorization machine with a strength for every pair of fields (WWW 2018)."""
 
     network: Literal["fwfm"] = "fwfm"
 
 
-class FmFMConfig(_Network):
+class FmFMConfig(NetworkSettings):
     """Factorization machine with a matrix for every pair of fields (WWW 2021)."""
 
     network: Literal["fmfm"] = "fmfm"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import recombined
+from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
@@ -20,12 +20,10 @@ from dagfm.encoding.rows import Float32, Indices, Rows
 
 @dataclass(frozen=True)
 class Pool:
-    """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
+    """Unlabelled rows and what the teacher says of them."""
 
-    context: Indices
-    """(m,) training rows that give the context fields."""
-    candidate: Indices
-    """(m,) training rows that give the candidate fields."""
+    made_of: Recombination
+    """The m rows."""
     logits: Float32
     """(m,) teacher logits."""
 
@@ -33,8 +31,9 @@ class Pool:
         """Start reading the rows of one run of slots, from ``begin`` on (slots cycle); returns where the run ends."""
         end = (begin // WINDOW + 1) * WINDOW
         slots = slice(begin % len(self.logits), begin % len(self.logits) + end - begin)
-        prefetch(rows, np.concatenate([self.context[slots], self.candidate[slots]]))
-        return min(end, begin + len(self.context[slots]))
+        run = self.made_of[slots]
+        prefetch(rows, run.touched)
+        return min(end, begin + len(run))
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class Batches:
     """Recombined rows a labelled row."""
     unlabelled: bool = False
     """Whether rows without a label take part."""
+    among: Indices | None = None
+    """(m,) the rows that are trained on, ascending, all with a label; None: all."""
 
     @property
     def per_epoch(self) -> int:
@@ -104,22 +105,21 @@ class Batches:
         if self.pool is None or count == 0:
             return Examples(self.dataset.rows.take(chosen), labels, teacher, weights, labelled)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
-        rows = recombined(
-            self.dataset.rows,
-            self.encoder,
-            np.concatenate([chosen, self.pool.context[slots]]),
-            np.concatenate([chosen, self.pool.candidate[slots]]),
-        )
+        rows = recombined(self.dataset.rows, self.encoder, self.pool.made_of[slots], after=chosen)
         assert teacher is not None, "a pool comes with the teacher's logits"
         return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights, labelled)
 
     @property
     def _count(self) -> int:
         """Rows of an epoch, recombined ones apart."""
+        if self.among is not None:
+            return len(self.among)
         return len(self.dataset) - (0 if self.unlabelled else self.dataset.unlabelled)
 
     def _rows(self, places: Indices) -> Indices:
         """The rows of the data set at places among those that take part."""
+        if self.among is not None:
+            return self.among[places]
         labelled = None if self.unlabelled else self.dataset.labelled
         return places if labelled is None else labelled[places]
 

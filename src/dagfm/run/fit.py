@@ -15,6 +15,7 @@ from typing import Any, get_args
 import torch
 
 from dagfm.config import Config, load_config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
@@ -31,10 +32,12 @@ from dagfm.run.directory import claim, default_directory, describe, place_of
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
+from dagfm.training.boosted import train_boosted
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
 from dagfm.training.pretrained import PretrainedVectors, told
 from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
+from dagfm.training.trees import lightgbm
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -98,6 +101,8 @@ def fit(
         )
     # Before the data is read, which may take long.
     device = _device(config.training.device)
+    if any(one.network == "boosted" for one in config.teacher):
+        lightgbm()
     if config.warm_up is not None and not Path(config.warm_up).is_dir():
         raise InputError(f"warm_up: {config.warm_up}: no such run or phase directory")
     with claim(directory):
@@ -113,8 +118,9 @@ def fit(
                 f"teacher: scores '{config.scores.scores}'; the student's embedding starts at random, and there are no "
                 "recombined rows: scores are of the log's rows alone"
             )
-        elif config.distillation.recombined > 0 and not config.recombines:
-            watch.line("no recombined rows: the fields name no two sides (context and candidate)")
+        elif config.distillation.recombined > 0 and config.recombination is None:
+            wanted = "two sides" if config.distillation.pool == "sides" else "two columns"
+            watch.line(f"no recombined rows: there are no {wanted} to take them from")
         story = _Story(
             config,
             prepared,
@@ -231,7 +237,9 @@ class _Story:
             equal[kind] += 1
             place = self._place("teacher_training", name, seed=shop.seed)
             source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
-            if source is None or phase == "teacher_training":
+            if isinstance(network, BoostedConfig):
+                teacher = train_boosted(shop, name, network, place, replica=equal[kind])
+            elif source is None or phase == "teacher_training":
                 teacher = train_teacher(shop, name, network, place, source, replica=equal[kind])
             else:
                 teacher = take_over(shop, name, network, "teacher", source, place)

@@ -9,22 +9,31 @@ from typing import Any
 
 import numpy as np
 
+from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.data.batches import Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import blocks, mapped
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import draw_pairs, recombined
+from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
-from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
+from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
+from dagfm.training.trees import boosted_scores
 from dagfm.training.workshop import Entry, Trained, Workshop
 
 CALIBRATION = "calibration.json"
 """What the logits were multiplied by, and what that was worth."""
+SIDES = ("pool-context", "pool-candidate")
+"""Columns of a pool whose rows take their context fields from one training row and their candidate fields from another.
+"""
+FIELDS = ("pool-base", "pool-donor", "pool-column")
+"""Columns of a pool whose rows take one column's fields from another training row."""
+POOL_LOGITS = "pool-logits"
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,17 @@ class TeacherLogits:
 
     def pool(self) -> Pool:
         """The recombined rows and their logits, memory-mapped."""
-        return Pool(*(mapped(self.directory / f"pool-{name}.npy") for name in ("context", "candidate", "logits")))
+        names = SIDES if (self.directory / f"{SIDES[0]}.npy").exists() else FIELDS
+        made_of = Recombination(*(mapped(self.directory / f"{name}.npy") for name in names))
+        return Pool(made_of, mapped(self.directory / f"{POOL_LOGITS}.npy"))
 
 
 def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
     """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean.
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
-    fields with another's candidate fields, both drawn from the training rows, so in proportion to their popularity.
+    fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
+    training rows, so in proportion to their popularity, unless ``recombined_from`` gives every candidate the same.
     Without ``teachers`` the rows' own scores are the logits. Last, all are multiplied by the scale that calibrates them
     on validation rows, if one does. Memory does not grow with the rows: logits go to their file a chunk at a time.
     """
@@ -69,6 +81,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
             "distillation": {"calibrate": how.calibrate},
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
+            **(_kind_of_pool(shop.config) if pool_rows else {}),
         },
     )
     cache = TeacherLogits(directory, stage.fingerprint)
@@ -78,29 +91,23 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
-    models = [shop.trained(teacher) for teacher in teachers]
+    scores = mean_of([_scores(shop, teacher) for teacher in teachers])
     for name, dataset in datasets.items():
-        logits = scored(models, chunks_of(dataset.rows)) if models else _own_scores(shop, dataset)
+        logits = map(scores, chunks_of(dataset.rows)) if teachers else _own_scores(shop, dataset)
         _write(shop, directory, name, logits, len(dataset))
     names = list(datasets)
-    sides = []
+    drawn: list[str] = []
     if pool_rows:
-        # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
-        seed = shop.seed_of("recombined rows")
-        sides = ["pool-context", "pool-candidate"]
-        paths = [directory / f"{side}.npy" for side in sides]
-        index = np.int32 if len(prepared.train) <= np.iinfo(np.int32).max else np.int64
-        for side, path in enumerate(paths):
-            drawn = (pair[side] for pair in draw_pairs(len(prepared.train), pool_rows, seed))
-            write_column(path, index, pool_rows, drawn)
-        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, *map(mapped, paths))
-        _write(shop, directory, "pool-logits", scored(models, rows), pool_rows)
-        names.append("pool-logits")
+        drawn = list(_draw(shop, directory, pool_rows))
+        made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
+        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
+        _write(shop, directory, POOL_LOGITS, map(scores, rows), pool_rows)
+        names.append(POOL_LOGITS)
     scale = _calibrated(shop, directory)
     for name in names:
         _finish(directory, name, scale)
     shop.progress.finish()
-    stage.finish([*(f"{name}.npy" for name in [*names, *sides]), CALIBRATION], {"rows": total})
+    stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
     return cache
 
 
@@ -140,6 +147,11 @@ def _figures(shop: Workshop, logits: TeacherLogits) -> dict[str, Any]:
     return {part: figures(dataset, logits.read(part), None, shop.sampling) for part, dataset in datasets.items()}
 
 
+def _scores(shop: Workshop, teacher: Trained) -> Scores:
+    boosted = isinstance(teacher.network, BoostedConfig)
+    return boosted_scores(shop, teacher) if boosted else scores_of(shop.trained(teacher))
+
+
 def _together(speeds: list[float | None]) -> float | None:
     """Rows/s of doing one after the other; unknown when one of them is (weights taken over from another run)."""
     known = [speed for speed in speeds if speed is not None]
@@ -147,21 +159,51 @@ def _together(speeds: list[float | None]) -> float | None:
 
 
 def _pool_rows(shop: Workshop) -> int:
-    if not shop.config.recombines:
+    if shop.config.recombination is None:
         return 0
     how = shop.config.distillation
     epochs = int(shop.settled(shop.config.training.distillation).epochs)
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
-def _recombined_chunks(rows: Rows, encoder: Encoder, context: Indices, candidate: Indices) -> Iterator[Rows]:
+def _kind_of_pool(config: Config) -> dict[str, str]:
+    """What is not as in all pools before there were several kinds."""
+    kind = {"pool": "fields"} if config.recombination == "fields" else {}
+    return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
+
+
+def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
+    """Draw what the rows of the pool are made of into files, and return their names."""
+    rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
+    names = SIDES if shop.config.recombination == "sides" else FIELDS
+    # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
+    seed = shop.seed_of("recombined rows")
+    index = np.int32 if rows <= np.iinfo(np.int32).max else np.int64
+    ids = _candidate_ids(shop)
+    for part in range(2):
+        drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
+        write_column(directory / f"{names[part]}.npy", index, count, drawn)
+    if names == FIELDS:
+        drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
+        write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
+    return names
+
+
+def _candidate_ids(shop: Workshop) -> Indices | None:
+    """(n,) the candidate's id in every training row, by the field that has most of them; None if popularity counts."""
+    if shop.config.distillation.recombined_from == "popularity":
+        return None
+    encoder = shop.prepared.encoder
+    field = max(shop.config.schema_.candidate_ids, key=encoder.source_rows)
+    return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
+
+
+def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
     """The rows of the pool, ``CHUNK`` at a time."""
-    for start in range(0, len(context), CHUNK):
+    for start in range(0, len(made_of), CHUNK):
         if start % WINDOW == 0 and len(rows) > WINDOW:
-            run = slice(start, start + WINDOW)
-            prefetch(rows, np.concatenate([context[run], candidate[run]]))
-        chunk = slice(start, start + CHUNK)
-        yield recombined(rows, encoder, context[chunk], candidate[chunk])
+            prefetch(rows, made_of[start : start + WINDOW].touched)
+        yield recombined(rows, encoder, made_of[start : start + CHUNK])
 
 
 def _own_scores(shop: Workshop, dataset: Dataset) -> Iterator[Float32]:

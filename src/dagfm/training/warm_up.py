@@ -128,8 +128,8 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
     """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
 
     ``teachers`` are weights files, each with the numbers of a field's vector: what a table holds beyond them, such as
-    first-order weights, is the teacher's own. A heavily decayed table leaves products of several embeddings next to
-    nothing, and with them their gradients.
+    first-order weights, is the teacher's own, and what the student's holds starts at zero. A heavily decayed table
+    leaves products of several embeddings next to nothing, and with them their gradients.
     """
     for path, size in teachers:
         if size == model.size:
@@ -139,7 +139,8 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
             if factor != 1.0:
                 log.info("the teacher's embedding is tiny (%.2g); the student starts from it times %.3g", scale, factor)
             with torch.no_grad():
-                model.embedding.weight.copy_(weight * factor)
+                model.embedding.weight.zero_()
+                model.embedding.weight[:, :size] = weight * factor
             model.embedding.weight.requires_grad_(not frozen)
             return
     assert not frozen, "the configuration refuses a frozen embedding that no teacher has"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
@@ -123,10 +124,21 @@ class Workshop:
         return model
 
     def trained(self, trained: Trained) -> CTRModel:
-        """The model of a finished phase, with its weights."""
-        model = self.model(trained.network, "weights are loaded")
-        model.load_state_dict(read_tensors(trained.weights))
+        """The network of a finished phase, with its weights."""
+        assert not isinstance(trained.network, BoostedConfig), "trees are no network"
+        return self.restored(trained.network, trained.weights)
+
+    def restored(self, network: NetworkConfig, weights: Path) -> CTRModel:
+        """A network with the weights of a file."""
+        model = self.model(network, "weights are loaded")
+        model.load_state_dict(read_tensors(weights))
         return model
+
+    def embeddings_of(self, teacher: Trained) -> list[tuple[Path, int]]:
+        """The files that hold an embedding a student can start from, and how many numbers a field has there."""
+        if isinstance(teacher.network, BoostedConfig):
+            return [(path, self.size_of(teacher.network.over)) for path in teacher.below]
+        return [(teacher.weights, self.size_of(teacher.network))]
 
     def size_of(self, network: NetworkConfig) -> int:
         """Numbers a field's vector has in the network's embedding (D)."""
@@ -159,13 +171,19 @@ class Trained:
 
     directory: Path
     fingerprint: str
-    network: NetworkConfig
+    network: NetworkConfig | BoostedConfig
     entry: Entry
 
     @property
     def weights(self) -> Path:
         """The file of its weights."""
         return self.directory / WEIGHTS
+
+    @property
+    def below(self) -> list[Path]:
+        """Of a boosted teacher, the weights of the networks that its trees stand on, a file a fold."""
+        assert isinstance(self.network, BoostedConfig)
+        return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
 
     @property
     def valid(self) -> dict[str, float]:
