@@ -62,6 +62,21 @@ def test_what_does_not_train_is_no_average(model: CTRModel) -> None:
         assert torch.equal(model.embedding.weight, before)
 
 
+def test_running_figures_of_batch_normalisation_are_averaged_with_their_weights(folder: Path) -> None:
+    click_log(300).write_parquet("clicks.parquet")
+    config = dagfm.load_config(small_config(Path("clicks.parquet"), teacher={"network": "mlp", "batch_norm": True}))
+    shop = Workshop(config, prepare(config, folder, Silent()), 1, torch.device("cpu"), Silent())
+    model = shop.model(config.teacher[0], "test")
+    average = WeightAverage(model, 0.5)
+    (mean, *_) = (value for name, value in model.named_buffers() if name.endswith("mean"))
+    for figure in (0.0, 3.0):
+        mean.fill_(figure)
+        average.update(None)
+    with average.in_place_of_weights():
+        assert mean.tolist() == pytest.approx([2.0] * len(mean))
+    assert mean.eq(3.0).all()
+
+
 def test_held_vectors_are_shown_as_they_are(model: CTRModel) -> None:
     held = torch.rand(2, 3)
     model.embedding.hold(torch.tensor([4, 2]), held)
