@@ -17,6 +17,7 @@ import dagfm
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches, Examples, Pool
 from dagfm.data.prepare import prepare
+from dagfm.data.recombine import Recombination
 from dagfm.nn.looked_up import LookedUp, look_up
 from dagfm.nn.model import CTRModel
 from dagfm.training.looked_up_adam import LookedUpAdam
@@ -42,7 +43,7 @@ def opened(shop: Workshop, model: CTRModel, recombined: float = 0.0) -> Iterator
     """Every batch of an epoch with the rows it looks up."""
     prepared, seven = shop.prepared, np.zeros(1000, np.float32)
     places = np.random.default_rng(0).integers(0, len(prepared.train), (2, 1000))
-    pool = Pool(places[0], places[1], seven) if recombined else None
+    pool = Pool(Recombination(places[0], places[1]), seven) if recombined else None
     teacher = np.zeros(len(prepared.train), np.float32)
     for examples in Batches(prepared.train, prepared.encoder, 64, 3, teacher, pool, recombined).epoch(0):
         batch = model.layout.batch(examples.rows)
