@@ -36,7 +36,7 @@ from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.schema import Field, Schema
 from dagfm.training.losses import blended_loss
-from dagfm.training.optimizers import make_optimizer
+from dagfm.training.optimizers import Optimizer
 
 BATCH = 4096
 IDS = 1000
@@ -95,17 +95,18 @@ class Training:
     def __init__(self, schema: Schema, layout: Layout, batches: Batches) -> None:
         self.batches, self.epoch = batches, 0
         self.model = CTRModel(schema, layout, DAGFMConfig(), 16, seed=1)
-        self.optimizer = make_optimizer(self.model, PhaseConfig(learning_rate=1e-3, epochs=1), 0.0)
+        # Without decay nothing asks how often a row occurs.
+        unknown = np.zeros(layout.table_rows, np.int64)
+        self.optimizer = Optimizer(self.model, PhaseConfig(learning_rate=1e-3, epochs=1), 0.0, unknown, 1)
 
     def steps(self, count: int) -> int:
         """The first steps of the next epoch; how many rows they took."""
         done = 0
         for _, examples in zip(range(count), self.batches.epoch(self.epoch), strict=False):
-            batch = self.model.layout.batch(examples.rows)
-            self.optimizer.zero_grad(set_to_none=True)
+            batch = self.optimizer.opened(self.model.layout.batch(examples.rows), len(examples.labels))
             loss = blended_loss(self.model(batch), torch.from_numpy(examples.labels), None, 1.0, 0.0)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+            self.optimizer.step(1e-3)
             done += len(examples.labels)
         self.epoch += 1
         return done

@@ -16,7 +16,25 @@ from config_keys import PHASES, Lines, key_sections, value_text
 
 from dagfm.config import Config
 from dagfm.config.models import TrainingConfig
-from dagfm.config.networks import CINConfig, CrossNetConfig, DAGFMConfig, FMConfig
+from dagfm.config.networks import (
+    AutoIntConfig,
+    CINConfig,
+    CrossNetConfig,
+    DAGFMConfig,
+    DCNv2Config,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
+    FiBiNETConfig,
+    FinalNetConfig,
+    FMConfig,
+    FmFMConfig,
+    FwFMConfig,
+    MLPConfig,
+    NetworkConfig,
+    QNNConfig,
+    XDeepFMConfig,
+)
 from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
 from dagfm.nn.registry import build
 from dagfm.schema import Field, Schema
@@ -96,12 +114,18 @@ WIDTHS = ((7, 16), (39, 16))
 
 def network_costs() -> Lines:
     """Parameters and multiply-adds of the networks at their default settings, counted by the code."""
-    rows: list[tuple[str, DAGFMConfig | CrossNetConfig | CINConfig | FMConfig]] = [
+    rows: list[tuple[str, NetworkConfig]] = [
         (f"dagfm, {kind}, connect {connect}", DAGFMConfig(type=kind, connect=connect))
         for kind in ("inner", "outer", "kernel")
         for connect in ("none", "causal", "full")
     ]
-    rows += [("crossnet", CrossNetConfig()), ("cin", CINConfig()), ("fm", FMConfig())]
+    rows += [("crossnet", CrossNetConfig()), ("cin", CINConfig()), ("mlp", MLPConfig())]
+    rows += [(f"dcnv2, {structure}", DCNv2Config(structure=structure)) for structure in ("parallel", "stacked")]
+    rows += [("xdeepfm", XDeepFMConfig()), ("autoint", AutoIntConfig())]
+    rows += [(f"fibinet, bilinear {kind}", FiBiNETConfig(bilinear=kind)) for kind in ("all", "each", "interaction")]
+    others = (QNNConfig(), FinalNetConfig(), ECNConfig(), FCNConfig())
+    pairwise = (FMConfig(), FFMConfig(), FwFMConfig(), FmFMConfig())
+    rows += [(config.network, config) for config in (*others, *pairwise)]
     heads = [f"{fields} fields: {count}" for fields, _ in WIDTHS for count in ("parameters", "multiply-adds")]
     yield "| network | " + " | ".join(heads) + " |"
     yield "|---|" + "---:|" * len(heads)

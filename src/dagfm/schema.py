@@ -325,8 +325,19 @@ class Schema(BaseModel):
 
     @property
     def has_candidates(self) -> bool:
-        """Whether the schema names candidate fields (ranking and recombined rows need them)."""
+        """Whether the schema names candidate fields (ranking needs them)."""
         return self.context_size < len(self.fields)
+
+    @property
+    def candidate_ids(self) -> tuple[Field, ...]:
+        """The candidate fields that name what is ranked: one id a row, no cross and no statistic."""
+        plain = (field for field in self.of_form("ids") if field.cross is None and not field.is_target)
+        return tuple(field for field in plain if field.side == "candidate")
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether there are context and candidate fields."""
+        return 0 < self.context_size < len(self.fields)
 
 
 def _side(field: Field, candidates: set[str]) -> Side:

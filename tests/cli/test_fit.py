@@ -320,7 +320,7 @@ def test_a_damaged_finished_phase(config: dict[str, Any]) -> None:
         "counts.npy",
         "encoder.json",
         "weights.safetensors",
-        "train.npy",
+        "raw-train.npy",
         "metrics.jsonl",
         "config.yaml",
         "results.json",

@@ -170,7 +170,8 @@ def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm. Did you mean 'crossnet'?"),
+        ("teacher.network=crosnet", "'crosnet'; valid: dagfm, crossnet, cin, fm, "),
+        ("teacher.network=crosnet", ". Did you mean 'crossnet'?"),
         ("phase=distil", "'distil' is not valid; valid: teacher_training, distillation, finetuning."),
         ("student.type=innr", "student.0.type: 'innr' is not valid; valid: inner, outer, kernel. Did"),
         ("fields=[{name: a, type: tokn}]", "fields.0.type: 'tokn' is not valid; valid: token, token_seq, float,"),
@@ -180,6 +181,21 @@ def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:
 )
 def test_an_unknown_word_lists_the_valid_ones(override: str, message: str) -> None:
     assert message in _refusal(MINIMAL, override)
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ("{network: mlp, hidden: []}", "hidden: expected at least one, found []"),
+        ("{network: cin, cin: []}", "cin: expected at least one, found []"),
+        ("{network: dcnv2, hidden: [8, 0]}", "hidden.1: Input should be greater than 0, found 0"),
+        ("{network: dcnv2, dropout: 1.0}", "dropout: Input should be less than 1, found 1.0"),
+        ("{network: xdeepfm, cin: [4, x]}", "cin.1: Input should be a valid integer, "),
+    ],
+)
+def test_a_networks_wrong_setting_is_told_once_by_its_key(member: str, told: str) -> None:
+    (line,) = _refusal(MINIMAL, f"teacher={member}").splitlines()
+    assert line.startswith(f"configuration: teacher.0.{told}")
 
 
 @pytest.mark.parametrize(
@@ -254,11 +270,27 @@ def test_a_malformed_set_is_quoted(pair: str) -> None:
 # Sides
 
 
-def test_recombination_needs_both_sides() -> None:
-    assert load_config(MINIMAL).recombines
-    assert not load_config(MINIMAL, ["fields=[{name: a}, {name: b}]"]).recombines
-    assert not load_config(MINIMAL, ["fields=[{name: a, side: candidate}]"]).recombines
-    assert not load_config(MINIMAL, ["distillation.recombined=0"]).recombines
+def test_candidates_are_drawn_where_there_are_some() -> None:
+    assert load_config(MINIMAL, ["distillation.recombined_from=uniform"]).recombination == "sides"
+    for other in ("distillation.pool=fields", "fields=[{name: a}, {name: b, type: float, side: candidate}]"):
+        assert "recombined_from: 'uniform'" in _refusal(MINIMAL, "distillation.recombined_from=uniform", other)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "sides"),
+        (["distillation.pool=fields"], "fields"),
+        (["distillation.recombined=0"], None),
+        (["fields=[{name: a}, {name: b}]"], "fields"),
+        (["fields=[{name: a, side: candidate}, {name: b, side: candidate}]"], "fields"),
+        (["fields=[{name: a}, {name: b}]", "distillation.pool=sides"], None),
+        (["fields=[{name: a, side: candidate}]"], None),
+        (["fields=[{name: a}, {name: b, column: a, encode: target}]"], None),
+    ],
+)
+def test_rows_are_recombined_by_sides_or_else_by_fields(overrides: list[str], expected: str | None) -> None:
+    assert load_config(MINIMAL, overrides).recombination == expected
 
 
 def test_a_configuration_is_made_in_python_too() -> None:

@@ -9,7 +9,7 @@ from dagfm.data import batches as batching
 from dagfm.data import recombine, shuffle
 from dagfm.data.batches import Batches, Pool
 from dagfm.data.dataset import Dataset
-from dagfm.data.recombine import draw_pairs
+from dagfm.data.recombine import Recombination, draw_pairs
 from dagfm.data.shuffle import Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
@@ -48,7 +48,7 @@ def test_everything_beside_a_row_is_the_rows_own(monkeypatch: pytest.MonkeyPatch
 
 
 def test_recombined_rows_come_after_the_labelled_ones_and_every_epoch_takes_fresh_ones() -> None:
-    pool = Pool(np.arange(150) % N, (np.arange(150) + 50) % N, 500 + np.arange(150, dtype=np.float32))
+    pool = Pool(Recombination(np.arange(150) % N, (np.arange(150) + 50) % N), 500 + np.arange(150, dtype=np.float32))
     weights = np.ones(N, np.float32)
     batches = Batches(dataset(weights), ENCODER, 30, 3, np.arange(N, dtype=np.float32), pool, recombined=0.5)
     slots = []
@@ -59,10 +59,25 @@ def test_recombined_rows_come_after_the_labelled_ones_and_every_epoch_takes_fres
             assert examples.weights is not None
             assert len(examples.weights) == count
             drawn = (examples.teacher[count:] - 500).astype(int)
-            assert np.array_equal(examples.rows.tokens[count:, 0], pool.context[drawn])
-            assert np.array_equal(examples.rows.tokens[count:, 1], 1000 + pool.candidate[drawn])
+            assert np.array_equal(examples.rows.tokens[count:, 0], pool.made_of.base[drawn])
+            assert np.array_equal(examples.rows.tokens[count:, 1], 1000 + pool.made_of.donor[drawn])
             slots += drawn.tolist()
     assert slots == [slot % 150 for slot in range(200)]
+
+
+@pytest.mark.parametrize("window", [shuffle.WINDOW, 16])
+def test_only_the_rows_that_are_asked_for_come(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    monkeypatch.setattr(shuffle.Shuffle.__init__, "__defaults__", (window, 4))
+    told: list[np.ndarray] = []
+    monkeypatch.setattr(batching, "prefetch", lambda rows, indices: told.append(np.asarray(indices)))
+    among = np.flatnonzero(np.arange(N) % 3)
+    batches = Batches(dataset(), ENCODER, 7, seed=3, among=among)
+    assert (batches.per_epoch, batches.rows_per_epoch) == (-(-len(among) // 7), len(among))
+    epoch = [*batches.epoch(0)]
+    rows = np.concatenate([examples.rows.tokens[:, 0] for examples in epoch])
+    assert sorted(rows) == among.tolist()
+    assert np.array_equal(np.concatenate([examples.labels for examples in epoch]), rows % 2 == 0)
+    assert not told or sorted(np.concatenate(told)) == among.tolist()
 
 
 def test_pairs_of_few_rows_are_drawn_from_all_of_them() -> None:
@@ -97,14 +112,14 @@ def test_the_rows_of_a_pool_are_announced_once_a_run(monkeypatch: pytest.MonkeyP
         spans.append((begin, end))
         run = told.pop().reshape(2, -1)
         slots = np.arange(begin, end) % 150
-        assert np.array_equal(run[:, : len(slots)], [self.context[slots], self.candidate[slots]])
+        assert np.array_equal(run[:, : len(slots)], [self.made_of.base[slots], self.made_of.donor[slots]])
         return end
 
     monkeypatch.setattr(shuffle.Shuffle.__init__, "__defaults__", (25, 4))
     monkeypatch.setattr(batching, "WINDOW", 40)
     monkeypatch.setattr(batching, "prefetch", lambda rows, indices: told.append(np.asarray(indices)))
     monkeypatch.setattr(Pool, "announce", spied)
-    pool = Pool(np.arange(150) % N, (np.arange(150) + 50) % N, np.zeros(150, np.float32))
+    pool = Pool(Recombination(np.arange(150) % N, (np.arange(150) + 50) % N), np.zeros(150, np.float32))
     batches = Batches(dataset(), ENCODER, 30, 3, np.zeros(N, np.float32), pool, recombined=2.0)
     assert sum(len(examples.rows) for examples in batches.epoch(0)) == 3 * N
     assert sorted(np.concatenate(told)) == list(range(N))

@@ -13,7 +13,7 @@ from dagfm.config import Config, load_config
 from dagfm.data.dataset import Prepared
 from dagfm.data.inputs import prepared_fingerprint
 from dagfm.data.prepare import prepare
-from dagfm.data.recombine import recombined
+from dagfm.data.recombine import Recombination, recombined
 from dagfm.errors import InputError
 
 N = 200
@@ -85,7 +85,7 @@ def test_arrays_are_mapped_and_read_only(tmp_path: Path, log_file: Path) -> None
     rows = prepared.train.rows
     for array in (rows.tokens, rows.floats, rows.sequences[0].offsets, rows.sequences[0].values):
         assert isinstance(array.base, np.memmap) and not array.flags.writeable
-    mixed = recombined(rows, prepared.encoder, np.arange(3), np.arange(3))
+    mixed = recombined(rows, prepared.encoder, Recombination(np.arange(3), np.arange(3)))
     np.testing.assert_array_equal(mixed.tokens, rows.tokens[:3])
 
 

@@ -9,12 +9,32 @@ from typing import Any
 
 import pytest
 
-from dagfm.config.networks import CINConfig, CrossNetConfig, DAGFMConfig, FMConfig
+from dagfm.config.networks import (
+    AutoIntConfig,
+    CINConfig,
+    CrossNetConfig,
+    DAGFMConfig,
+    DCNv2Config,
+    ECNConfig,
+    FCNConfig,
+    FFMConfig,
+    FiBiNETConfig,
+    FinalNetConfig,
+    FMConfig,
+    FmFMConfig,
+    FwFMConfig,
+    MLPConfig,
+    QNNConfig,
+    XDeepFMConfig,
+)
 from dagfm.nn.registry import build
 from dagfm.schema import Field, Schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
-SIZES = [{"F": 1, "D": 1, "L": 1, "H": 3, "P": 1}, {"F": 5, "D": 4, "L": 3, "H": 6, "P": 15}]
+SIZES = [
+    {"F": 2, "D": 1, "L": 1, "H": 4, "A": 2, "P": 3, "Q": 1, "R": 1, "M": 8, "K": 1, "T": 2},
+    {"F": 7, "D": 4, "L": 3, "H": 6, "A": 8, "P": 28, "Q": 21, "R": 2, "M": 240, "K": 14, "T": 3},
+]
 
 
 def formulas() -> dict[str, tuple[str, str]]:
@@ -38,10 +58,38 @@ def counted(config: Any, sizes: dict[str, int]) -> tuple[int, int]:
 @pytest.mark.parametrize("sizes", SIZES)
 def test_teachers(sizes: dict[str, int]) -> None:
     table = formulas()
-    teachers = [CrossNetConfig(depth=sizes["L"]), CINConfig(cin=(sizes["H"],) * sizes["L"]), FMConfig()]
-    for config in teachers:
-        told = tuple(value(cell, sizes) for cell in table[config.network])
-        assert told == counted(config, sizes), config.network
+    depth, widths = sizes["L"], (sizes["H"],) * sizes["L"]
+    hidden: dict[str, Any] = {"hidden": widths, "batch_norm": False}
+    teachers = {
+        "crossnet": CrossNetConfig(depth=depth),
+        "cin": CINConfig(cin=widths),
+        "mlp": MLPConfig(**hidden),
+        "dcnv2": DCNv2Config(depth=depth, **hidden),
+        "structure: stacked": DCNv2Config(structure="stacked", depth=depth, **hidden),
+        "xdeepfm": XDeepFMConfig(cin=widths, **hidden),
+        "autoint": AutoIntConfig(depth=depth, attention_size=sizes["A"], **hidden),
+        "fm": FMConfig(),
+        "qnn": QNNConfig(depth=depth, maps=sizes["T"]),
+        "finalnet": FinalNetConfig(blocks=(widths, widths)),
+        "ecn": ECNConfig(depth=depth),
+        "fcn": FCNConfig(exponential_depth=depth, linear_depth=depth),
+        "ffm": FFMConfig(),
+        "fwfm": FwFMConfig(),
+        "fmfm": FmFMConfig(),
+    }
+    for row, config in teachers.items():
+        told = tuple(value(cell, sizes) for cell in table[row])
+        assert told == counted(config, sizes), row
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_fibinet_is_the_sum_of_its_parts(sizes: dict[str, int]) -> None:
+    table = formulas()
+    for bilinear in ("all", "each", "interaction"):
+        parts = zip(table["fibinet"], table[f"bilinear: {bilinear}"], strict=True)
+        told = tuple(sum(value(cell, sizes) for cell in cells) for cells in parts)
+        config = FiBiNETConfig(bilinear=bilinear, hidden=(sizes["H"],) * sizes["L"], batch_norm=False)
+        assert told == counted(config, sizes), bilinear
 
 
 @pytest.mark.parametrize("sizes", SIZES)

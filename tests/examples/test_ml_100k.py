@@ -20,7 +20,7 @@ def test_the_configuration_loads() -> None:
         for path in (*config.data.train, *(table.path for table in config.data.tables.values()))
     ] == [EXAMPLE.parents[1] / "data" / "ml-100k" / name for name in find("ml-100k").wheel.checksums]
     assert config.schema_.context_size == 4
-    assert config.recombines
+    assert config.recombination == "sides"
 
 
 def test_its_fields_and_label_are_those_of_the_catalog() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from clicks import STAGES, Finished, Silent, small_config
+from clicks import STAGES, Finished, Silent, Told, small_config
 
 import dagfm
 from dagfm.files import MANIFEST
@@ -231,13 +232,44 @@ def test_a_baseline_is_the_best_of_its_regularisations(folder: Path, log_path: P
     assert line["metrics"]["valid"]["auc"] == max(one["metrics"]["valid"]["auc"] for one in tried)
 
 
-def test_without_candidates_there_is_no_recombined_pool(folder: Path, log_path: Path) -> None:
+def test_without_candidates_recombined_rows_differ_in_one_column(folder: Path, log_path: Path) -> None:
     fields = [
         {key: value for key, value in field.items() if key != "side"} for field in small_config(log_path)["fields"]
     ]
     run = dagfm.fit(small_config(log_path, fields=fields), folder / "run", progress=Silent())
-    assert not list((run.directory / "teacher_logits").glob("pool*"))
+    pool = {path.stem for path in (run.directory / "teacher_logits").glob("pool*")}
+    assert pool == {"pool-base", "pool-donor", "pool-column", "pool-logits"}
+    columns = np.load(run.directory / "teacher_logits" / "pool-column.npy")
+    assert np.unique(columns).tolist() == list(range(len(fields)))
     assert json.loads((run.bundle / MANIFEST).read_text())["network"]["connect"] == "full"
+
+
+def test_a_pool_that_cannot_be_is_said_once(folder: Path, log_path: Path) -> None:
+    fields = [{"name": "user"}, {"name": "item"}]
+    told = Told()
+    overrides = ["distillation.pool=sides", "phase=teacher_training"]
+    run = dagfm.fit(small_config(log_path, fields=fields), folder / "run", overrides=overrides, progress=told)
+    assert sum("no recombined rows: there are no two sides" in line for line in told.lines) == 1
+    assert not list((run.directory / "teacher_logits").glob("pool*"))
+
+
+def test_another_pool_renews_the_logits_and_what_is_distilled_from_them(
+    folder: Path, log_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, pool = small_config(log_path), folder / "run" / "teacher_logits"
+    dagfm.fit(config, folder / "run", progress=Silent())
+    teacher = (folder / "run/teacher_training/teacher/manifest.json").stat().st_mtime_ns
+    with caplog.at_level("INFO", logger="dagfm"):
+        for override, added in (("pool=fields", "pool-donor"), ("recombined_from=uniform", "pool-candidate")):
+            dagfm.fit(config, folder / "run", overrides=[f"distillation.{override}"], progress=Silent())
+            assert (pool / f"{added}.npy").exists()
+    assert 'pool was null, is "fields"' in caplog.text
+    assert 'recombined from was null, is "uniform"' in caplog.text
+    assert "distillation/student is redone: teacher logits changed" in caplog.text
+    assert (folder / "run/teacher_training/teacher/manifest.json").stat().st_mtime_ns == teacher
+    items = np.load(pool / "pool-candidate.npy")
+    assert not (pool / "pool-donor.npy").exists()
+    assert len(items) == 2 * 1600
 
 
 def test_an_unknown_baseline_is_refused_from_python_too(finished: Finished, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dagfm.config.networks import FMConfig
 from dagfm.data.batches import Batches, Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
-from dagfm.data.recombine import draw_pairs
+from dagfm.data.recombine import Recombination, draw_pairs
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
@@ -25,7 +25,7 @@ from dagfm.files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.schema import Field, Schema
-from dagfm.training.scoring import chunks_of, evaluate, scored
+from dagfm.training.scoring import chunks_of, evaluate, scores_of
 
 rows, fields, ids = int(sys.argv[1]), 8, 1000
 torch.set_num_threads(1)
@@ -56,12 +56,12 @@ train, valid = dataset("train", rows), dataset("valid", rows // 20)
 schema = Schema.of(tuple(Field(name=str(i), side="context" if i < 4 else "candidate") for i in range(fields)))
 model = CTRModel(schema, Layout(schema, Spans(np.arange(fields) * ids, np.full(fields, ids))), FMConfig(), 4, seed=0)
 threading.Thread(target=watch, daemon=True).start()
-write_column(Path("logits.npy"), np.float32, rows, scored([model], chunks_of(train.rows)))
+write_column(Path("logits.npy"), np.float32, rows, map(scores_of(model), chunks_of(train.rows)))
 count = 2_000_000
 for side in range(2):
     pairs = (pair[side] for pair in draw_pairs(rows, count, 5))
     write_column(Path(f"pool-{side}.npy"), np.int32, count, pairs)
-pool = Pool(mapped(Path("pool-0.npy")), mapped(Path("pool-1.npy")), np.zeros(count, np.float32))
+pool = Pool(Recombination(mapped(Path("pool-0.npy")), mapped(Path("pool-1.npy"))), np.zeros(count, np.float32))
 batches = Batches(train, Encoder(schema), 4096, 1, mapped(Path("logits.npy")), pool, 0.5)
 assert sum(len(examples.labels) for examples in batches.epoch(0)) == rows
 evaluate(model, valid, None)

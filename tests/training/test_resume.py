@@ -87,6 +87,33 @@ def test_a_phase_broken_off_within_an_epoch_goes_on_to_the_same_bytes(
     assert not list(run.rglob("checkpoint*"))
 
 
+def test_running_figures_of_batch_normalisation_and_dropout_between_layers_go_on_too(tmp_path: Path) -> None:
+    config = small_config(tmp_path / "clicks.parquet", phase="teacher_training")
+    config["training"]["batch_size"] = 128
+    config["teacher"] = {"network": "dcnv2", "hidden": [8, 4], "dropout": 0.3, "batch_norm": True}
+    click_log(1000).write_parquet(tmp_path / "clicks.parquet")
+    dagfm.fit(config, tmp_path / "whole", progress=Silent())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
+        break_off(patch, TITLES["teacher_training"], 11)
+        dagfm.fit(config, tmp_path / "run", progress=Silent())
+    dagfm.fit(config, tmp_path / "run", progress=Silent())
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("network", ["qnn", "finalnet", "fcn"])
+def test_running_figures_and_dropout_of_a_network_go_on_too(home: Path, tmp_path: Path, network: str) -> None:
+    """800 training rows: the last batch of an epoch is a single row, which has no variance."""
+    config = dagfm.load_config(
+        home / "dagfm.yaml", [f"teacher.network={network}", "phase=teacher_training", "training.batch_size=47"]
+    )
+    dagfm.fit(config, tmp_path / "whole", progress=Silent())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
+        break_off(patch, TITLES["teacher_training"], 20)
+        dagfm.fit(config, tmp_path / "run", progress=Silent())
+    dagfm.fit(config, tmp_path / "run", progress=Silent())
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_every_step_may_be_the_last(home: Path, tmp_path: Path) -> None:
     """Broken off again and again, two steps further each time."""
     run = tmp_path / "run"
@@ -96,6 +123,43 @@ def test_every_step_may_be_the_last(home: Path, tmp_path: Path) -> None:
             _fit(home, run)
     _fit(home, run)
     assert weights(run) == weights(home / "whole")
+
+
+OPTIMISATIONS: dict[str, dict[str, Any]] = {
+    "looked-up rows": {"updated_rows": "looked_up", "decay": 0.01},
+    "average of the weights": {"ema": 0.9},
+    "average, looked-up rows": {"ema": 0.9, "updated_rows": "looked_up", "decay": 0.01},
+    "evaluations inside": {"evaluations_per_epoch": 3, "epochs": 3, "learning_rate": 0.1, "patience": 1},
+    "warm-up": {"warm_up_steps": 5},
+    "learning rate of a trial": {"learning_rate": "auto"},
+}
+
+
+@pytest.mark.parametrize("settings", OPTIMISATIONS.values(), ids=OPTIMISATIONS)
+def test_whatever_a_phase_keeps_from_step_to_step_is_in_its_checkpoint(
+    home: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    config = yaml.safe_load((home / "dagfm.yaml").read_text()) | {"phase": "teacher_training"}
+    config["data"]["train"] = str(home / "clicks.parquet")
+    config["training"]["teacher_training"] |= settings
+    (tmp_path / "dagfm.yaml").write_text(yaml.safe_dump(config))
+    for run, breaks in ((tmp_path / "whole", 0), (tmp_path / "broken", 4)):
+        for _ in range(breaks):
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
+                break_off(patch, TITLES["teacher_training"], 3)
+                dagfm.fit(tmp_path / "dagfm.yaml", run, progress=Silent())
+        dagfm.fit(tmp_path / "dagfm.yaml", run, progress=Silent())
+    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+    place = "teacher_training/teacher"
+    assert weights(tmp_path / "whole")[place] != weights(home / "whole")[place]
+    assert _lines(tmp_path / "broken") == _lines(tmp_path / "whole")
+
+
+def _lines(run: Path) -> list[dict[str, Any]]:
+    """Every evaluation, without how long it all took."""
+    path = run / "teacher_training" / "teacher" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "rows_per_second"} for line in lines]
 
 
 def test_broken_off_while_the_last_figures_are_measured_no_step_is_repeated(

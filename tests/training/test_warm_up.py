@@ -234,16 +234,35 @@ def test_a_tiny_teachers_embedding_is_enlarged_unless_it_stays_frozen(
     model = shop.model(config.student[0], "test")
     tiny = {"embedding.weight": torch.randn_like(model.embedding.weight) * TINY / 10}
     write_tensors(tmp_path / WEIGHTS, tiny)
-    start_embedding(model, [tmp_path / WEIGHTS], prepared.counts, frozen=frozen)
+    start_embedding(model, [(tmp_path / WEIGHTS, model.size)], prepared.counts, frozen=frozen)
     ratio = model.embedding.weight.detach() / tiny["embedding.weight"]
     assert torch.allclose(ratio, ratio[0, 0])
     assert (float(ratio[0, 0]) == 1.0) == frozen
     assert model.embedding.weight.requires_grad != frozen
 
 
-def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path: Path) -> None:
-    config: dict[str, Any] = small_config(log_path, teacher={"network": "fm"})
-    with pytest.raises(dagfm.InputError, match=r"distillation\.embedding: 'teacher_frozen', but an fm's embedding"):
+def test_a_teachers_first_order_weights_are_not_handed_on_with_its_vectors(finished: Finished, tmp_path: Path) -> None:
+    config = dagfm.load_config(finished.folder / "dagfm.yaml")
+    prepared = Prepared.open(Path(json.loads((finished.run / "prepared.json").read_text())["directory"]))
+    shop = Workshop(config, prepared, 1, torch.device("cpu"), Silent())
+    model = shop.model(config.student[0], "test")
+    rows, size = model.embedding.weight.shape
+    vectors = torch.randn(rows, size)
+    narrower = {"embedding.weight": torch.randn(rows, size)}  # of vectors one number shorter: as wide, but no match
+    wide = {"embedding.weight": torch.cat([vectors, torch.randn(rows, 1)], 1)}
+    teachers = []
+    for name, tensors, numbers in (("narrower", narrower, size - 1), ("wide", wide, size)):
+        write_tensors(tmp_path / name, tensors)
+        teachers.append((tmp_path / name, numbers))
+    start_embedding(model, teachers, prepared.counts, frozen=False)
+    assert torch.equal(model.embedding.weight, vectors)
+
+
+@pytest.mark.parametrize("network", ["fm", "ffm"])
+def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path: Path, network: str) -> None:
+    config: dict[str, Any] = small_config(log_path, teacher={"network": network})
+    refusal = rf"distillation\.embedding: 'teacher_frozen', but an {network}'s embedding"
+    with pytest.raises(dagfm.InputError, match=refusal):
         dagfm.fit(config, folder / "run", overrides=["distillation.embedding=teacher_frozen"], progress=Silent())
     assert not (folder / "run").exists()
     assert dagfm.fit(config, folder / "run", progress=Silent()).results["served"]

@@ -112,5 +112,5 @@ def test_rows_that_weigh_nothing_teach_nothing(folder: Path, monkeypatch: pytest
     believed = fit(configuration(128), folder / "believed", monkeypatch, lying).results
     unheard = fit(configuration(128), folder / "unheard", monkeypatch, silenced).results
     for one, other in zip(unheard["models"], believed["models"], strict=True):
-        assert one["metrics"]["test"]["auc"] > 0.6
+        assert one["metrics"]["test"]["auc"] > 0.55
         assert other["metrics"]["test"]["auc"] < 0.5

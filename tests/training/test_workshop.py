@@ -15,10 +15,15 @@ from pydantic import TypeAdapter
 import dagfm
 from dagfm.config.networks import NetworkConfig
 from dagfm.data.prepare import prepare
-from dagfm.training.scoring import chunks_of, score_chunks
+from dagfm.training.scoring import chunks_of, score_chunks, scores_of
 from dagfm.training.workshop import Workshop
 
-NETWORKS = ({"network": "dagfm"}, {"network": "crossnet"}, {"network": "cin", "cin": [8, 8]}, {"network": "fm"})
+NETWORKS = (
+    {"network": "dagfm"},
+    {"network": "crossnet"},
+    {"network": "cin", "cin": [8, 8]},
+    *({"network": name} for name in ("fm", "qnn", "finalnet", "ecn", "fcn", "ffm", "fwfm", "fmfm")),
+)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def shop(folder: Path, log_path: Path) -> Workshop:
 def mean_logit(shop: Workshop, network: dict[str, object]) -> float:
     model = shop.model(TypeAdapter(NetworkConfig).validate_python(network), "test")
     rows = shop.prepared.train.rows
-    return float(score_chunks([model], chunks_of(rows), len(rows)).mean())
+    return float(score_chunks(scores_of(model), chunks_of(rows), len(rows)).mean())
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: str(network["network"]))

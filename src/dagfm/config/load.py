@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dagfm.config.models import Config
+from dagfm.config.models import Config, TeacherConfig
 from dagfm.config.presets import PRESETS, merged
 from dagfm.errors import InputError, listed, suggestion
 
@@ -101,6 +102,8 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = dict(written)
     if isinstance(result.get("warm_up"), str):
         result["warm_up"] = anchor(result["warm_up"])
+    if "teacher" in result:
+        result["teacher"] = _anchored_teacher(result["teacher"], anchor)
     if isinstance(result.get("data"), Mapping):
         data = dict(result["data"])
         for key in ("train", "valid", "test"):
@@ -112,6 +115,15 @@ def _anchored(written: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(result.get("fields"), list | tuple):
         result["fields"] = [_anchored_field(field, anchor) for field in result["fields"]]
     return result
+
+
+def _anchored_teacher(teacher: Any, anchor: Callable[[Any], Any]) -> Any:
+    """Teachers with the path of a file of scores made absolute; without a key ``scores`` is a column's name."""
+    if isinstance(teacher, list | tuple):
+        return [_anchored_teacher(one, anchor) for one in teacher]
+    if isinstance(teacher, Mapping) and teacher.get("key") is not None and isinstance(teacher.get("scores"), str):
+        return {**teacher, "scores": anchor(teacher["scores"])}
+    return teacher
 
 
 def _anchored_field(field: Any, anchor: Callable[[Any], Any]) -> Any:
@@ -128,14 +140,14 @@ def _anchored_field(field: Any, anchor: Callable[[Any], Any]) -> Any:
 def _explained(error: ValidationError, origin: str) -> str:
     problems = error.errors(include_url=False)
     # A list with a wrong member is also reported as too short, and a wrong number as not one of the words.
-    told = [problem for problem in problems if problem["type"] != "too_short"] or problems
+    told = [problem for problem in problems if problem["type"] != "too_short" or not problem["input"]]
     lines = dict.fromkeys(f"{origin}: {problem_told(problem)}" for problem in told)
     return "\n".join(lines)
 
 
 def problem_told(problem: Any) -> str:
     """One of pydantic's problems as a line that starts with the key."""
-    location = [part for part in problem["loc"] if not _is_tag(part)]
+    location = [part for before, part in pairwise((None, *problem["loc"])) if not _is_tag(part, before)]
     key = ".".join(str(part) for part in location)
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -170,9 +182,14 @@ def _in_yaml(problem: Any) -> str | None:
     return None
 
 
-def _is_tag(part: object) -> bool:
-    """Whether a piece of a location is pydantic's name of a union member rather than a key of the file."""
-    return isinstance(part, str) and part in {"dagfm", "crossnet", "cin", "fm", "literal['auto']", "constrained-int"}
+def _is_tag(part: object, before: object) -> bool:
+    """Whether a piece of a location is pydantic's name of a union member rather than a key of the file.
+
+    A network's name is one where it stands behind the number of a list's member or ``over``: ``cin`` is a key, too.
+    """
+    networks = {one.model_fields["network"].default for one in _models_in(TeacherConfig)}
+    named = (isinstance(before, int) or before == "over") and part in networks
+    return named or part in {"literal['auto']", "constrained-int", "constrained-float"}
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,10 +15,12 @@ from pydantic import (
     model_validator,
 )
 
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
-from dagfm.config.networks import CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
-from dagfm.config.presets import with_preset
+from dagfm.config.presets import network_named, with_preset
+from dagfm.config.scores import ScoresConfig
 from dagfm.config.section import Section
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
@@ -26,6 +28,7 @@ from dagfm.schema import Schema
 PhaseName = Literal["teacher_training", "distillation", "finetuning"]
 PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
+TeacherConfig = Annotated[NetworkConfig | BoostedConfig | ScoresConfig, Field(discriminator="network")]
 
 
 class EmbeddingConfig(Section):
@@ -45,9 +48,19 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row: context fields of one training row, candidate fields of another."""
+    """Unlabelled rows per labelled row, made of two training rows each."""
     recombined_cap: PositiveInt = 20_000_000
-    """At most this many recombined rows are scored by the teacher; further epochs cycle through them."""
+    """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
+    then they come again."""
+    recombined_from: Literal["popularity", "uniform"] = "popularity"
+    """Of pools by sides, how candidates are drawn: popularity, as often as training rows hold them; uniform, each as
+    often as any other, by the candidate field of most ids."""
+    pool: Literal["auto", "sides", "fields"] = "auto"
+    """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
+    fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
+    calibrate: bool | Literal["auto"] = "auto"
+    """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
+    more than two standard errors."""
 
 
 class FinetuningConfig(Section):
@@ -107,8 +120,9 @@ class Config(Section):
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""
     embedding: EmbeddingConfig = EmbeddingConfig()
-    teacher: tuple[NetworkConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
-    """One network, or a list whose mean logit is the teacher."""
+    teacher: tuple[TeacherConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
+    """One network, or a list whose mean logit is the teacher, ``boosted`` is trees over a network; or the scores of
+    another model."""
     student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
     """One student, or a list of them."""
     distillation: DistillationConfig = DistillationConfig()
@@ -153,7 +167,8 @@ class Config(Section):
                 raise ValueError(
                     "teacher: 'ensemble' is what the mean of several teachers is called; rename that member"
                 )
-        if self.phase in ("distillation", "finetuning") and self.warm_up is None:
+        begun = self.phase == "finetuning" or (self.phase == "distillation" and self.scores is None)
+        if begun and self.warm_up is None:
             raise ValueError(f"phase '{self.phase}' starts from earlier weights: set 'warm_up' to a run directory")
         teacherless = self.phase == "finetuning" and self.finetuning.kd_weight == 0
         if teacherless and self.training.finetuning.monitor == "logit_mse":
@@ -166,13 +181,56 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_frozen_embedding_fits(self) -> Self:
-        if self.distillation.embedding == "teacher_frozen" and all(one.network == "fm" for one in self.teacher):
+    def _candidates_can_be_drawn(self) -> Self:
+        drawn = self.distillation.recombined_from == "uniform" and self.distillation.recombined > 0
+        if drawn and (self.recombination != "sides" or not self.schema_.candidate_ids):
             raise ValueError(
-                "distillation.embedding: 'teacher_frozen', but an fm's embedding holds first-order weights too and "
-                "cannot be a student's; valid here: teacher_trainable, own"
+                "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
+                "field of one id a row, and a pool of sides; valid here: popularity"
             )
         return self
+
+    @model_validator(mode="after")
+    def _trees_start_from_nothing(self) -> Self:
+        if self.warm_up is not None and any(one.network == "boosted" for one in self.teacher):
+            raise ValueError("warm_up: boosted trees start from no earlier weights; take 'boosted' from 'teacher'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_frozen_embedding_fits(self) -> Self:
+        if self.distillation.embedding == "teacher_frozen" and all(one.network == "boosted" for one in self.teacher):
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
+                "valid here: teacher_trainable, own"
+            )
+        if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
+            raise ValueError(
+                f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
+                "first-order weights too and cannot be a student's; valid here: teacher_trainable, own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scores_stand_alone(self) -> Self:
+        given = [one for one in self.teacher if isinstance(one, ScoresConfig)]
+        if not given:
+            return self
+        if len(self.teacher) > 1:
+            raise ValueError("teacher: 'scores' is the whole teacher; average what is to be averaged in its column")
+        if given[0].key is None and given[0].scores in self.data.label.columns:
+            raise ValueError(f"teacher.scores: '{given[0].scores}' is the label")
+        if self.distillation.embedding == "teacher_frozen":
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but a teacher of scores has no embedding; valid here: own"
+            )
+        if self.phase == "teacher_training":
+            raise ValueError("phase: 'teacher_training', but a teacher of scores is not trained")
+        return self
+
+    @property
+    def scores(self) -> ScoresConfig | None:
+        """The teacher, where it is the scores of another model."""
+        return self.teacher[0] if isinstance(self.teacher[0], ScoresConfig) else None
 
     @property
     def schema_(self) -> Schema:
@@ -192,13 +250,17 @@ class Config(Section):
         return found
 
     @property
-    def recombines(self) -> bool:
-        """Whether distillation also learns from recombined rows: the schema must name candidate fields."""
-        return self.distillation.recombined > 0 and 0 < self.schema_.context_size < len(self.schema_)
+    def recombination(self) -> Literal["sides", "fields"] | None:
+        """How distillation makes rows that nobody logged; None where it has none: scores are of the log's rows."""
+        how, schema = self.distillation, self.schema_
+        if how.recombined == 0 or self.scores is not None:
+            return None
+        if how.pool != "fields" and schema.has_sides:
+            return "sides"
+        return "fields" if how.pool != "sides" and len(schema.columns) > 1 else None
 
 
 def _with_network(member: Any, default: str) -> Any:
     if not isinstance(member, dict):
         return member
-    network = member.get("network", default)
-    return {**member, "network": network.lower() if isinstance(network, str) else network}
+    return {**member, "network": network_named(member, default)}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from dagfm.config.phases import PhaseConfig
 
+NetworkDropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+EvenWidth = Annotated[int, Field(gt=0, multiple_of=2)]
 
-class _Network(BaseModel):
+
+class NetworkSettings(BaseModel):
+    """What can be said of every network."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
@@ -50,7 +55,7 @@ class _Network(BaseModel):
         return self.model_dump(mode="json", exclude={"name", "size", "seeds", "training"})
 
 
-class DAGFMConfig(_Network):
+class DAGFMConfig(NetworkSettings):
     """The student: fields are the nodes of a directed acyclic graph (KD-DAGFM)."""
 
     network: Literal["dagfm"] = "dagfm"
@@ -64,7 +69,7 @@ class DAGFMConfig(_Network):
     """How the summed states become the logit."""
 
 
-class CrossNetConfig(_Network):
+class CrossNetConfig(NetworkSettings):
     """CrossNet, version 2: every layer multiplies by the input once more (DCN V2, equation 1)."""
 
     network: Literal["crossnet"] = "crossnet"
@@ -72,7 +77,7 @@ class CrossNetConfig(_Network):
     """Layers; the highest interaction order is depth + 1."""
 
 
-class CINConfig(_Network):
+class CINConfig(NetworkSettings):
     """Compressed Interaction Network (xDeepFM, section 3.1), without its deep part."""
 
     network: Literal["cin"] = "cin"
@@ -80,10 +85,180 @@ class CINConfig(_Network):
     """Feature maps of every layer; as many layers as numbers."""
 
 
-class FMConfig(_Network):
+class FMConfig(NetworkSettings):
     """Factorization machine of order two (Rendle 2010)."""
 
     network: Literal["fm"] = "fm"
 
 
-NetworkConfig = Annotated[DAGFMConfig | CrossNetConfig | CINConfig | FMConfig, Field(discriminator="network")]
+class _Deep(NetworkSettings):
+    """A network with hidden layers, by default those of BARS' configurations for Frappe."""
+
+    hidden: tuple[PositiveInt, ...] = (400, 400, 400)
+    """Units of every hidden layer; none leaves them out."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the hidden units dropped in training; that of the embedding is ``training.<phase>.dropout``."""
+    # Without it, FiBiNET's hidden layers died at the default learning rate: its products are tiny at first.
+    batch_norm: bool = True
+    """Normalise hidden units by the batch, before their relu."""
+
+
+class MLPConfig(_Deep):
+    """Hidden layers on the flattened embeddings, nothing else."""
+
+    network: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = Field(default=(400, 400, 400), min_length=1)
+    """Units of every hidden layer."""
+
+
+class DCNv2Config(_Deep):
+    """DCN V2: CrossNet's layers and hidden layers (Wang et al., WWW 2021)."""
+
+    network: Literal["dcnv2"] = "dcnv2"
+    structure: Literal["parallel", "stacked"] = "parallel"
+    """Where the hidden layers stand: beside the cross layers, or on top of them."""
+    depth: PositiveInt = 3
+    """Cross layers."""
+
+
+class XDeepFMConfig(_Deep):
+    """xDeepFM: first-order weights, CIN and hidden layers (Lian et al., KDD 2018)."""
+
+    network: Literal["xdeepfm"] = "xdeepfm"
+    cin: tuple[PositiveInt, ...] = Field(default=(64, 64, 64), min_length=1)
+    """Feature maps of every layer of the CIN; the default is BARS' for Criteo."""
+
+
+class AutoIntConfig(_Deep):
+    """AutoInt+: self-attention over the fields, and hidden layers (Song et al., CIKM 2019); without them, AutoInt."""
+
+    network: Literal["autoint"] = "autoint"
+    depth: PositiveInt = 3
+    """Layers of attention; the defaults of these three are the paper's."""
+    heads: PositiveInt = 2
+    """Attention heads a layer."""
+    attention_size: PositiveInt = 64
+    """Numbers a field has after a layer of attention, all heads together."""
+
+    @model_validator(mode="after")
+    def _heads_of_one_size(self) -> Self:
+        if self.attention_size % self.heads:
+            raise ValueError(
+                f"attention_size: {self.attention_size} cannot be shared by {self.heads} heads; "
+                "it must be a multiple of 'heads'"
+            )
+        return self
+
+
+class FiBiNETConfig(_Deep):
+    """FiBiNET: SENET and bilinear interactions below hidden layers, first-order weights (Huang et al., RecSys 2019)."""
+
+    network: Literal["fibinet"] = "fibinet"
+    bilinear: Literal["all", "each", "interaction"] = "interaction"
+    """Matrices between the two fields of a pair: one, one for each field, one for each pair."""
+    reduction: PositiveInt = 3
+    """SENET weighs the fields through a layer of so many times fewer units."""
+
+
+class QNNConfig(NetworkSettings):
+    """QNN-alpha: gated multiplications by the input, taught by two passes under dropout (KDD 2025).
+
+    The defaults are those of its authors' best run on MovieLens 1M.
+    """
+
+    network: Literal["qnn"] = "qnn"
+    depth: PositiveInt = 1
+    """Quadratic layers."""
+    heads: PositiveInt = 4
+    """Shares of the embedding's columns that trade places with each other in a product."""
+    maps: PositiveInt = 4
+    """Linear maps whose gates are summed in a layer (T)."""
+    dropout: NetworkDropout = 0.1
+    """Of gates and layers; that of the embedding is the ``dropout`` of its training."""
+
+
+class FinalNetConfig(NetworkSettings):
+    """FinalNet: factorised interaction layers in one block, or in two that learn from their mean (SIGIR 2023).
+
+    The defaults are those of the best published run on Frappe (BARS, FinalNet_2B_frappe_x1).
+    """
+
+    network: Literal["finalnet"] = "finalnet"
+    blocks: tuple[Annotated[tuple[EvenWidth, ...], Field(min_length=1)], ...] = Field(
+        default=((400, 400), (400,)), min_length=1, max_length=2
+    )
+    """Widths of the layers of one block or two, even numbers."""
+    gating: bool = True
+    """Whether the first block also sees the fields under a gate of all fields."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class ECNConfig(NetworkSettings):
+    """Exponential Cross Network: every layer doubles the order (DCNv3, 2024).
+
+    The defaults are those of its authors' runs on MovieLens 1M.
+    """
+
+    network: Literal["ecn"] = "ecn"
+    depth: PositiveInt = 4
+    """Layers; the highest interaction order is 2 to the power of depth."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class FCNConfig(NetworkSettings):
+    """Fusing Cross Network: the mean of an exponential and a linear cross network (DCNv3, 2024).
+
+    The defaults are those of its authors' runs on MovieLens 1M.
+    """
+
+    network: Literal["fcn"] = "fcn"
+    exponential_depth: PositiveInt = 3
+    """Layers of the exponential branch."""
+    linear_depth: PositiveInt = 1
+    """Layers of the linear branch."""
+    dropout: NetworkDropout = 0.1
+    """Of every layer; that of the embedding is the ``dropout`` of its training."""
+
+
+class FFMConfig(NetworkSettings):
+    """Field-aware factorization machine: a vector of ``size`` numbers for every other field (RecSys 2016)."""
+
+    network: Literal["ffm"] = "ffm"
+
+
+class FwFMConfig(NetworkSettings):
+    """Factorization machine with a strength for every pair of fields (WWW 2018)."""
+
+    network: Literal["fwfm"] = "fwfm"
+
+
+class FmFMConfig(NetworkSettings):
+    """Factorization machine with a matrix for every pair of fields (WWW 2021)."""
+
+    network: Literal["fmfm"] = "fmfm"
+
+
+FIRST_ORDER = ("fm", "ffm", "fwfm", "fmfm")
+"""Networks whose embedding holds first-order weights too."""
+
+NetworkConfig = Annotated[
+    DAGFMConfig
+    | CrossNetConfig
+    | CINConfig
+    | FMConfig
+    | MLPConfig
+    | DCNv2Config
+    | XDeepFMConfig
+    | AutoIntConfig
+    | FiBiNETConfig
+    | QNNConfig
+    | FinalNetConfig
+    | ECNConfig
+    | FCNConfig
+    | FFMConfig
+    | FwFMConfig
+    | FmFMConfig,
+    Field(discriminator="network"),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from dagfm.config.section import Section
 
@@ -15,22 +15,33 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["auto"]
 class PhaseConfig(Section):
     """How one phase is optimised."""
 
-    learning_rate: PositiveFloat
-    """Of Adam, at the first step."""
+    learning_rate: PositiveFloat | Literal["auto"]
+    """Of Adam, at its highest: at the first step unless there are ``warm_up_steps``. auto: from a trial of 150 steps at
+    growing rates."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """cosine falls to zero over all epochs."""
+    warm_up_steps: NonNegativeInt = 0
+    """Steps in which the learning rate first rises to ``learning_rate``, in a line."""
     epochs: PositiveInt | Literal["auto"]
     """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20."""
+    evaluations_per_epoch: PositiveInt | Literal["auto"] = "auto"
+    """Validations in each epoch; the weights of the best are kept. auto: one for every 2,000 steps, 1 to 5."""
     patience: PositiveInt = 3
-    """Epochs without a better validation figure before the phase stops."""
+    """Epochs without a better validation figure before the phase stops, within an epoch if need be."""
     monitor: Literal["auc", "logloss", "logit_mse"] = "auc"
-    """Validation figure that chooses the epoch; logit_mse, the distance to the teacher's logits, needs a teacher."""
+    """Validation figure that chooses the weights; logit_mse, the distance to the teacher's logits, needs a teacher."""
     decay: Decay = 0.0
-    """L2 added to the gradient of the whole embedding table at every step, before Adam's moments; auto: 0.25 over the
-    square root of the training rows."""
+    """L2 added to the gradient of every embedding row at every step, before Adam's moments; auto: 0.25 over the square
+    root of the training rows."""
+    updated_rows: Literal["all", "looked_up", "auto"] = "auto"
+    """Embedding rows that a step moves: all, or those that its batch looks up, each decayed in proportion to how often
+    it does so, the same amount an epoch. auto: looked_up where the table has more than 300,000 rows."""
     dropout: Dropout = 0.0
     """Dropout on the embedding's output; auto: 0.3 at 200 training cells an embedding row, 0.1 less a doubling,
     0 to 0.5."""
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay a step of an exponential moving average of the weights, which is evaluated and kept in their place; 0: the
+    weights themselves are."""
 
 
 class ScratchConfig(PhaseConfig):

@@ -11,7 +11,9 @@ _REFERENCE_PHASE: dict[str, Any] = {
     "epochs": 300,
     "patience": 10,
     "monitor": "auc",
+    "evaluations_per_epoch": 1,
     "decay": 0.0,
+    "updated_rows": "all",
     "dropout": 0.0,
 }
 
@@ -28,7 +30,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embedding": {"size": 16},
         "teacher": {"network": "crossnet", "depth": 3},
         "student": {"network": "dagfm", "type": "outer", "depth": 3, "connect": "full", "head": "linear"},
-        "distillation": {"alpha": 0.1, "beta": 921.6, "embedding": "teacher_frozen", "recombined": 0.0},
+        "distillation": {
+            "alpha": 0.1,
+            "beta": 921.6,
+            "embedding": "teacher_frozen",
+            "recombined": 0.0,
+            "calibrate": False,
+        },
         "finetuning": {"kd_weight": 0.0},
         "training": {
             "batch_size": 2048,
@@ -59,11 +67,18 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            another = str(value.get("network", old.get("network"))).lower() != str(old.get("network")).lower()
+            was = network_named(old)
+            another = network_named(value, was) != was
             result[key] = dict(value) if another else merged(old, value)
         else:
             result[key] = value
     return result
+
+
+def network_named(settings: Mapping[str, Any], default: Any = None) -> Any:
+    """The network that some settings are of, in lower case: ``network``, ``scores`` where that key says it."""
+    network = settings.get("network", "scores" if "scores" in settings else default)
+    return network.lower() if isinstance(network, str) else network
 
 
 def _field(field: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:

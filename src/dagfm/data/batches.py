@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import recombined
+from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
@@ -19,12 +20,10 @@ from dagfm.encoding.rows import Float32, Indices, Rows
 
 @dataclass(frozen=True)
 class Pool:
-    """Unlabelled rows and what the teacher says of them: context fields of one training row, candidate of another."""
+    """Unlabelled rows and what the teacher says of them."""
 
-    context: Indices
-    """(m,) training rows that give the context fields."""
-    candidate: Indices
-    """(m,) training rows that give the candidate fields."""
+    made_of: Recombination
+    """The m rows."""
     logits: Float32
     """(m,) teacher logits."""
 
@@ -32,8 +31,9 @@ class Pool:
         """Start reading the rows of one run of slots, from ``begin`` on (slots cycle); returns where the run ends."""
         end = (begin // WINDOW + 1) * WINDOW
         slots = slice(begin % len(self.logits), begin % len(self.logits) + end - begin)
-        prefetch(rows, np.concatenate([self.context[slots], self.candidate[slots]]))
-        return min(end, begin + len(self.context[slots]))
+        run = self.made_of[slots]
+        prefetch(rows, run.touched)
+        return min(end, begin + len(run))
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Examples:
     """Teacher logits of all rows, where there is a teacher."""
     weights: Float32 | None = None
     """(B,) of the first B rows, 1 on average over the training rows; None where all are 1, as recombined rows are."""
+    labelled: NDArray[np.bool_] | None = None
+    """(B,) which of the first B rows have a label; None where all do."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,31 @@ class Batches:
     pool: Pool | None = None
     recombined: float = 0.0
     """Recombined rows a labelled row."""
+    unlabelled: bool = False
+    """Whether rows without a label take part."""
+    among: Indices | None = None
+    """(m,) the rows that are trained on, ascending, all with a label; None: all."""
 
     @property
     def per_epoch(self) -> int:
         """Batches in an epoch; the last may be smaller."""
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self._count // self.batch_size)
 
     @property
     def rows_per_epoch(self) -> int:
         """Rows in an epoch, recombined ones counted."""
-        return len(self.dataset) + self._recombined_span(0, 0, len(self.dataset))[1]
+        return self._count + self._recombined_span(0, 0, self._count)[1]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
-        shuffle = Shuffle(len(self.dataset), self.seed)
+        shuffle = Shuffle(self._count, self.seed)
 
         def opening(window: Indices) -> None:
-            prefetch(self.dataset.rows, window)
+            prefetch(self.dataset.rows, self._rows(window))
 
         announced = 0
-        for batch, chosen in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
+        for batch, places in enumerate(shuffle.batches(number, self.batch_size, start, opening), start):
+            chosen = self._rows(places)
             first = batch * self.batch_size
             if self.pool is not None and shuffle.windows > 1:
                 begin, count = self._recombined_span(number, first, len(chosen))
@@ -91,20 +98,30 @@ class Batches:
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])
+        labelled = ~np.isnan(labels) if self.unlabelled and self.dataset.labelled is not None else None
         weights = self._weights(chosen)
         teacher = None if self.teacher is None else self.teacher[chosen]
         begin, count = self._recombined_span(number, first, len(chosen))
         if self.pool is None or count == 0:
-            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights)
+            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights, labelled)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
-        rows = recombined(
-            self.dataset.rows,
-            self.encoder,
-            np.concatenate([chosen, self.pool.context[slots]]),
-            np.concatenate([chosen, self.pool.candidate[slots]]),
-        )
+        rows = recombined(self.dataset.rows, self.encoder, self.pool.made_of[slots], after=chosen)
         assert teacher is not None, "a pool comes with the teacher's logits"
-        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights)
+        return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights, labelled)
+
+    @property
+    def _count(self) -> int:
+        """Rows of an epoch, recombined ones apart."""
+        if self.among is not None:
+            return len(self.among)
+        return len(self.dataset) - (0 if self.unlabelled else self.dataset.unlabelled)
+
+    def _rows(self, places: Indices) -> Indices:
+        """The rows of the data set at places among those that take part."""
+        if self.among is not None:
+            return self.among[places]
+        labelled = None if self.unlabelled else self.dataset.labelled
+        return places if labelled is None else labelled[places]
 
     def _weights(self, chosen: Indices) -> Float32 | None:
         if self.dataset.weights is None:
@@ -121,6 +138,6 @@ class Batches:
         """Where in the pool the batch's recombined rows start, and how many they are: every epoch takes fresh ones."""
         if self.pool is None:
             return 0, 0
-        done = number * len(self.dataset) + first
+        done = number * self._count + first
         begin = int(self.recombined * done)
         return begin, int(self.recombined * (done + count)) - begin

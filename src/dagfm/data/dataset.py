@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dagfm import metrics
-from dagfm.data.mapped import mapped
+from dagfm.data.mapped import blocks, mapped
 from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
@@ -29,12 +31,32 @@ class Dataset:
 
     rows: Rows
     labels: Float32
-    """(n,), 0 or 1; of aggregated rows the click rate."""
+    """(n,), 0 or 1; of aggregated rows the click rate; NaN of a row that has a score alone."""
     weights: Float32 | None = None
     """(n,), how much each row counts; None where all count alike."""
+    scores: Float32 | None = None
+    """(n,) logits of another model, where these are the teacher."""
+    labelled: Int64 | None = None
+    """The rows with a label, ascending; None where all have one."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def unlabelled(self) -> int:
+        """How many rows have no label."""
+        return 0 if self.labelled is None else len(self) - len(self.labelled)
+
+    def click_rate(self) -> float:
+        """The (weighted) share of clicks among the labelled rows."""
+        if self.labelled is None:
+            return metrics.mean(self.labels, self.weights)
+        clicked = amount = 0.0
+        for block in blocks(len(self.labelled)):
+            rows = self.labelled[block]
+            weights = np.ones(len(rows)) if self.weights is None else self.weights[rows].astype(np.float64)
+            clicked, amount = clicked + float(weights @ self.labels[rows]), amount + float(weights.sum())
+        return clicked / amount
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +94,7 @@ class Prepared:
     def click_rates(self) -> dict[str, float]:
         """The (weighted) share of clicks in each part."""
         parts: dict[str, Dataset] = {name: getattr(self, name) for name in PARTS}
-        return {name: metrics.mean(part.labels, part.weights) for name, part in parts.items()}
+        return {name: part.click_rate() for name, part in parts.items()}
 
 
 def _read(part: Path, sequences: int) -> Dataset:
@@ -81,5 +103,8 @@ def _read(part: Path, sequences: int) -> Dataset:
         for index in range(sequences)
     ]
     rows = Rows(mapped(part / "tokens.npy"), mapped(part / "floats.npy"), tuple(ragged))
-    weights = mapped(part / "weights.npy") if (part / "weights.npy").exists() else None
-    return Dataset(rows, mapped(part / "labels.npy"), weights)
+    weights, scores, labelled = (
+        mapped(part / f"{name}.npy") if (part / f"{name}.npy").exists() else None
+        for name in ("weights", "scores", "labelled")
+    )
+    return Dataset(rows, mapped(part / "labels.npy"), weights, scores, labelled)

@@ -63,7 +63,7 @@ def forecast(config: Config, inputs: Inputs, memory: int) -> Forecast:
         rows,
         len(schema.columns),
         rows * max(1, len(schema.columns)) / CELLS_PER_SECOND,
-        rows * (staged + final + 16),
+        rows * (staged + final + 16 + (8 if config.scores is not None else 0)),
         table_rows,
         table_rows * config.embedding.size * 4 * 5,
         memory,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dagfm.config.models import Config
 from dagfm.data.dataset import FORMAT
@@ -53,14 +54,18 @@ def open_inputs(config: Config, store: Path, progress: Progress) -> Inputs:
 def prepared_fingerprint(config: Config) -> str:
     """What the prepared data depends on, hashed: the files, the ``data`` section, the fields, the layout's version."""
     data = config.data
-    return fingerprint(
-        {
-            "format": FORMAT,
-            "data": config.data.model_dump(mode="json"),
-            "schema": config.schema_.model_dump(mode="json"),
-            "files": identities([*data.train, *(data.valid or ()), *(data.test or ())], data.tables),
-        }
-    )
+    made_from: dict[str, Any] = {
+        "format": FORMAT,
+        "data": config.data.model_dump(mode="json"),
+        "schema": config.schema_.model_dump(mode="json"),
+        "files": identities([*data.train, *(data.valid or ()), *(data.test or ())], data.tables),
+    }
+    if config.scores is not None:
+        # Only where it is set: what was prepared for networks serves all of them.
+        table = config.scores.table
+        files = identities([table.path]) if table is not None else []
+        made_from["scores"] = {**config.scores.definition, "files": files}
+    return fingerprint(made_from)
 
 
 def _needed(config: Config, part: int | None) -> list[tuple[str, str]]:

@@ -24,13 +24,16 @@ class Labelled:
     kept: NDArray[np.bool_]
     """(n,), False where the label rule leaves the row out."""
     clicks: Float32
-    """(n,), 0 or 1; of aggregated rows the click rate."""
+    """(n,), 0 or 1; of aggregated rows the click rate; NaN where a row may have no label and has none."""
     weights: Float32 | None
     """(n,), how much each row counts; None where all count alike."""
 
 
-def labels(frame: pl.DataFrame, label: LabelConfig, origin: str, weight: str | None = None) -> Labelled:
-    """The labels of a table, and the weights of its column ``weight``, if any.
+def labels(
+    frame: pl.DataFrame, label: LabelConfig, origin: str, weight: str | None = None, *, unlabelled: bool = False
+) -> Labelled:
+    """The labels of a table, and the weights of its column ``weight``, if any; with ``unlabelled`` a row need not have
+    a label where one column holds it.
 
     Raises InputError for an absent column and values other than 0 and 1 where no ``positive_from`` says what a click
     is; BadValueError for a row without a label, and for counts or weights that are no counts or weights.
@@ -39,8 +42,7 @@ def labels(frame: pl.DataFrame, label: LabelConfig, origin: str, weight: str | N
         _check_column(frame, name, origin, "weight" if name == weight else "label")
     weights = None if weight is None else _amounts(frame[weight], "weight", origin)
     if label.column is not None:
-        kept, clicked = _of_one_column(frame[label.column], label, origin)
-        clicks = clicked.astype(np.float32)
+        kept, clicks = _of_one_column(frame[label.column], label, origin, unlabelled)
     else:
         shown = _amounts(frame[str(label.impressions)], "impressions", origin)
         counted = _amounts(frame[str(label.clicks)], "clicks", origin)
@@ -73,7 +75,9 @@ def _check_column(frame: pl.DataFrame, name: str, origin: str, role: str) -> Non
         raise InputError(f"{origin}: {role} '{name}' holds {frame[name].dtype}, expected one value a row")
 
 
-def _of_one_column(series: pl.Series, label: LabelConfig, origin: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _of_one_column(
+    series: pl.Series, label: LabelConfig, origin: str, unlabelled: bool
+) -> tuple[NDArray[np.bool_], Float32]:
     texts = token_text(series)
     if texts.drop_nulls().str.to_lowercase().is_in(["true", "false"]).all():
         series = (texts.str.to_lowercase() == "true").alias(series.name)
@@ -84,13 +88,15 @@ def _of_one_column(series: pl.Series, label: LabelConfig, origin: str) -> tuple[
         if two_valued and error.problem.endswith("expected a number"):
             raise InputError(_not_two_valued(series.name, texts, origin)) from None
         raise
-    empty = np.flatnonzero(np.isnan(values))
-    if empty.size:
-        raise BadValueError(origin, int(empty[0]), f"label '{series.name}' is empty, expected a value")
+    empty = np.isnan(values)
+    if empty.any() and not unlabelled:
+        raise BadValueError(origin, int(np.argmax(empty)), f"label '{series.name}' is empty, expected a value")
     kept = ~np.isin(values, label.drop)
-    if two_valued and not np.isin(values[kept], (0.0, 1.0)).all():
+    if two_valued and not np.isin(values[kept & ~empty], (0.0, 1.0)).all():
         raise InputError(_not_two_valued(series.name, texts.filter(pl.Series(kept)), origin))
-    return kept, values == 1.0 if label.positive_from is None else values >= label.positive_from
+    clicked = (values == 1.0 if label.positive_from is None else values >= label.positive_from).astype(np.float32)
+    clicked[empty] = np.nan
+    return kept, clicked
 
 
 def _amounts(series: pl.Series, what: str, origin: str) -> Float64:

@@ -14,8 +14,9 @@ from dagfm.config.models import Config
 from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
-from dagfm.data.mapped import created, mapped
+from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.memory import give_back
+from dagfm.data.scores import ScoreFunction, Scores
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.assemble import assemble, source_file
 from dagfm.data.staging.chunks import Staged, stage
@@ -29,9 +30,9 @@ from dagfm.data.threads import in_threads, threads
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.encoder import Encoder, table_counts
 from dagfm.encoding.encoder_file import write_encoder
-from dagfm.encoding.rows import Int64
+from dagfm.encoding.rows import Float32, Int64
 from dagfm.errors import InputError
-from dagfm.files import seal, write_array
+from dagfm.files import seal, write_array, write_column
 from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 
@@ -47,13 +48,19 @@ _CELL_BYTES = 24
 """What a cell of a chunk takes on its way, about: Arrow's and our codes, and its share of a dictionary."""
 
 
-def prepare(config: Config, home: Path, progress: Progress | None = None, memory: int = MEMORY) -> Prepared:
+def prepare(
+    config: Config,
+    home: Path,
+    progress: Progress | None = None,
+    memory: int = MEMORY,
+    teacher: ScoreFunction | None = None,
+) -> Prepared:
     """The prepared data of ``config``, written to ``home/.dagfm/prepared/<fingerprint>/`` unless it is there.
 
     Works out of core, in about ``memory`` bytes: chunk after chunk of rows becomes local codes on disk, the chunks'
     texts become vocabularies, the codes row ids. A killed run continues after its last finished chunk; of two at a time
-    the second waits. Raises InputError for everything wrong with the files, naming the place, for what cannot fit on
-    the disk, and for prepared data that is damaged.
+    the second waits. ``teacher``: the function whose scores ``teacher.scores`` names. Raises InputError for everything
+    wrong with the files, naming the place, for what cannot fit on the disk, and for prepared data that is damaged.
     """
     progress = progress or LoggedProgress()
     key = prepared_fingerprint(config)
@@ -64,12 +71,13 @@ def prepare(config: Config, home: Path, progress: Progress | None = None, memory
             progress.line(f"prepared data {key} is there")
             return Prepared.open(final)
         inputs = open_inputs(config, home / STORE, progress)
+        scores = Scores.open(config, [log for log, _ in inputs.logs], teacher, home / STORE, progress)
         unfinished = store / f".{key}.tmp"
         coming = forecast(config, inputs, memory)
         progress.line(coming.told())
         check_room(coming, store)
         try:
-            _Preparation(config, inputs, key, unfinished, progress, memory).run()
+            _Preparation(config, inputs, scores, key, unfinished, progress, memory).run()
         except InputError:
             shutil.rmtree(unfinished, ignore_errors=True)  # the input has to change, and with it the key
             raise
@@ -83,6 +91,7 @@ class _Preparation:
 
     config: Config
     inputs: Inputs
+    scores: Scores | None
     key: str
     directory: Path
     progress: Progress
@@ -100,7 +109,7 @@ class _Preparation:
         folder.mkdir(parents=True, exist_ok=True)
         total = sum(len(log) for log, _ in self.inputs.logs)
         self.progress.start("reading labels", total)
-        plan = make_plan(self.config.data, self.inputs.logs, folder, rows, self.progress.advance)
+        plan = make_plan(self.config.data, self.inputs.logs, folder, rows, self.progress.advance, scores=self.scores)
         self.progress.start("reading fields", total)
         staged = stage(plan, schema, folder, rows, self.progress.advance)
         self.progress.start("learning", len(schema.columns))
@@ -120,7 +129,7 @@ class _Preparation:
     def _learn(self, staged: Staged) -> tuple[Encoder, dict[str, RowMap], dict[str, Int64], dict[str, Any]]:
         """What fields learn from their own column, the row maps of those with texts, and how often each row occurs."""
         schema, codings = staged.schema, staged.codings
-        budget = self.memory // 10 // threads()
+        budget = self.memory // 20 // threads()
         vocabularies, scales, bins = {}, {}, {}
         maps: dict[str, RowMap] = {}
         counts: dict[str, Int64] = {}
@@ -160,10 +169,16 @@ class _Preparation:
     def _labels(self, plan: Plan) -> list[str]:
         names = []
         for part, rows in plan.sizes().items():
-            for file, array in (("labels", plan.clicks), ("weights", plan.weights)):
+            for file, array in (("labels", plan.clicks), ("weights", plan.weights), ("scores", plan.scores)):
                 if array is not None:
                     names.append(f"{part}/{file}.npy")
                     plan.of(PARTS.index(part), array, created(self.directory / names[-1], np.float32, (rows,)))
+        clicks = mapped(self.directory / "train" / "labels.npy")
+        labelled = sum(int(np.count_nonzero(~np.isnan(clicks[block]))) for block in blocks(len(clicks)))
+        if labelled < len(clicks):
+            names.append("train/labelled.npy")
+            found = (np.flatnonzero(~np.isnan(clicks[block])) + block.start for block in blocks(len(clicks)))
+            write_column(self.directory / names[-1], np.int64, labelled, found)
         return names
 
     def _derive(self, staged: Staged, encoder: Encoder, counts: dict[str, Int64]) -> Encoder:
@@ -179,6 +194,8 @@ class _Preparation:
             return encoder
         clicks = mapped(self.directory / "train" / "labels.npy")
         weights = mapped(self.directory / "train" / "weights.npy") if plan.weights is not None else None
+        if (self.directory / "train" / "labelled.npy").exists():
+            clicks, weights = _unlabelled_weigh_nothing(clicks, weights, folder)
         times = None
         if plan.times is not None:
             times = created(folder / "training-times.npy", np.float64, (len(clicks),))
@@ -193,6 +210,16 @@ class _Preparation:
                 encoder = replace(encoder, statistics={**encoder.statistics, field.name: statistics})
                 counts[field.name] = write_target(encoder, field, own, self.directory, folder)
         return encoder
+
+
+def _unlabelled_weigh_nothing(clicks: Float32, weights: Float32 | None, folder: Path) -> tuple[Float32, Float32]:
+    """Labels and weights (n,), in files, with 0 for both where there is no label: no statistic counts these rows."""
+    known, counted = (created(folder / f"known-{name}.npy", np.float32, clicks.shape) for name in ("clicks", "weights"))
+    for block in blocks(len(clicks)):
+        there = ~np.isnan(clicks[block])
+        known[block] = np.where(there, clicks[block], 0)
+        counted[block] = there if weights is None else np.where(there, weights[block], 0)
+    return known, counted
 
 
 def _ordered(learned: dict[str, T], schema: Schema) -> dict[str, T]:

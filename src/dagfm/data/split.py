@@ -30,12 +30,15 @@ def random_parts(into: Parts, order: Int32, ratios: Ratios, seed: int) -> None:
     that a split can be told in one sentence and made again anywhere.
     """
     n = len(into)
-    order[:] = np.arange(n, dtype=np.int32)
+    for block in blocks(n):
+        order[block] = np.arange(block.start, block.stop, dtype=np.int32)
     np.random.default_rng(seed).shuffle(order)  # the same draws as permutation(n), in place
     valid, test = _shares(n, ratios)
     into[:] = TRAIN
-    into[order[:test]] = TEST
-    into[order[test : test + valid]] = VALID
+    for part, first, count in ((TEST, 0, test), (VALID, test, valid)):
+        chosen = order[first : first + count]
+        for block in blocks(count):
+            into[chosen[block]] = part
 
 
 def time_parts(into: Parts, times: Float64, ordered: Float64, ratios: Ratios, gap: float) -> None:

@@ -17,7 +17,7 @@ from dagfm.files import replacing
 from dagfm.schema import FIRST
 
 
-def smoothed(clicks: Float64, rows: Float64, prior: float, smoothing: float) -> Float64:
+def smoothed(clicks: Float64, rows: Float64, prior: float | Float64, smoothing: float) -> Float64:
     """The log-odds of the smoothed click rate and the log count, (n, 2), of values with so many clicks and rows.
 
     The rate is (clicks + smoothing * prior) / (rows + smoothing), kept off 0 and 1 by one millionth; the count is

@@ -43,6 +43,8 @@ class Batch:
     """(V,) float32, what each value's vector is multiplied by; None where all are one."""
     maxima: Maxima | None = None
     """The bags that are no sums; they are empty above."""
+    table: Tensor | None = None
+    """(U, D), the rows that ``ids`` count in; None where that is the model's embedding table."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -51,7 +53,8 @@ class Batch:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
         maxima = None if self.maxima is None else self.maxima.to(device)
-        return Batch(self.ids.to(device), self.offsets.to(device), move(self.owners), move(self.weights), maxima)
+        ids, offsets = self.ids.to(device), self.offsets.to(device)
+        return Batch(ids, offsets, move(self.owners), move(self.weights), maxima, move(self.table))
 
 
 class Layout:

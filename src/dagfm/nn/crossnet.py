@@ -28,22 +28,15 @@ class CrossNet(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
-        """Draw new weights; the reference leaves W standard normal, which grows with the width, ours is xavier."""
-        for matrix in self.weight.data:
-            if reference:
-                nn.init.normal_(matrix, generator=generator)
-            else:
-                nn.init.xavier_normal_(matrix, generator=generator)
-        nn.init.zeros_(self.bias)
+        """Draw new weights."""
+        reset_cross_layers(self.weight, self.bias, generator, reference)
         nn.init.xavier_normal_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
-        x = x0 = x.reshape(len(x), self.fields * self.size)
-        for weight, bias in zip(self.weight.unbind(), self.bias.unbind(), strict=True):
-            x = torch.addcmul(x, x0, F.linear(x, weight, bias))
-        logits: Tensor = self.head(x)
+        crossed = cross(x.reshape(len(x), self.fields * self.size), self.weight, self.bias)
+        logits: Tensor = self.head(crossed)
         return logits.squeeze(1)
 
     @torch.no_grad()
@@ -55,3 +48,23 @@ class CrossNet(nn.Module):
     def multiply_adds(self) -> int:
         """Multiply-adds a row: depth products with W, without the head."""
         return self.depth * (self.fields * self.size) ** 2
+
+
+def cross(x0: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """All cross layers (equation 1): (B, width) to (B, width), by W (depth, width, width) and b (depth, width)."""
+    x = x0
+    for matrix, vector in zip(weight.unbind(), bias.unbind(), strict=True):
+        x = torch.addcmul(x, x0, F.linear(x, matrix, vector))
+    return x
+
+
+def reset_cross_layers(
+    weight: Tensor, bias: Tensor, generator: torch.Generator | None = None, reference: bool = False
+) -> None:
+    """Draw new weights; the reference leaves W standard normal, which grows with the width, ours is xavier."""
+    for matrix in weight.data:
+        if reference:
+            nn.init.normal_(matrix, generator=generator)
+        else:
+            nn.init.xavier_normal_(matrix, generator=generator)
+    nn.init.zeros_(bias)

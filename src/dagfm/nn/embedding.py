@@ -33,7 +33,8 @@ class Embedding(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
-        pooled: Tensor = _PooledLookup.apply(self.weight, batch)  # type: ignore[no-untyped-call]
+        table = self.weight if batch.table is None else batch.table
+        pooled: Tensor = _PooledLookup.apply(table, batch)  # type: ignore[no-untyped-call]
         return pooled.view(-1, self.fields, self.size)
 
     @torch.no_grad()
@@ -59,13 +60,18 @@ class Embedding(nn.Module):
 
     def hold(self, rows: Tensor, values: Tensor) -> None:
         """Remember that ``rows`` (m,) hold ``values`` (m, k) in their first k columns, whatever training does."""
-        self._held.append((rows, values))
+        order = rows.argsort()
+        self._held.append((rows[order], values[order]))
 
     @torch.no_grad()
-    def restore_held(self) -> None:
-        """Put back what is held: after a step, which also decays rows that have no gradient, and after a load."""
+    def restore_held(self, among: Tensor | None = None) -> None:
+        """Put back what is held: after a step, which also decays rows that have no gradient, and after a load.
+
+        ``among`` (U,) are the only rows that may have moved, where these are known.
+        """
         for rows, values in self._held:
-            self.weight[:, : values.shape[1]].index_copy_(0, rows, values)
+            moved = slice(None) if among is None else _places(rows, among)
+            self.weight[:, : values.shape[1]].index_copy_(0, rows[moved], values[moved])
 
     @torch.no_grad()
     def fill_untrained(self, layout: Layout, counts: Int64) -> None:
@@ -121,6 +127,14 @@ class _PooledLookup(torch.autograd.Function):
         if batch.maxima is not None:
             table.scatter_add_(0, ctx.winners, gradient.index_select(0, batch.maxima.bags))
         return table, None
+
+
+def _places(ordered: Tensor, wanted: Tensor) -> Tensor:
+    """Where in ``ordered`` (m,), which ascends, those of ``wanted`` (U,) stand that are in it."""
+    if not len(ordered):
+        return wanted[:0]
+    places = torch.searchsorted(ordered, wanted).clamp_(max=len(ordered) - 1)
+    return places[ordered[places] == wanted]
 
 
 def _largest(table: Tensor, maxima: Maxima) -> tuple[Tensor, Tensor]:

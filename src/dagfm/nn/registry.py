@@ -8,11 +8,23 @@ from typing import Any
 import torch
 
 from dagfm.config.networks import NetworkConfig
+from dagfm.nn.autoint import AutoInt
 from dagfm.nn.cin import CIN
 from dagfm.nn.crossnet import CrossNet
 from dagfm.nn.dagfm import DAGFM, resolve_connect
+from dagfm.nn.dcnv2 import DCNv2
+from dagfm.nn.ecn import ECN
+from dagfm.nn.fcn import FCN
+from dagfm.nn.ffm import FFM
+from dagfm.nn.fibinet import FiBiNET
+from dagfm.nn.finalnet import FinalNet
 from dagfm.nn.fm import FM
+from dagfm.nn.fmfm import FmFM
+from dagfm.nn.fwfm import FwFM
+from dagfm.nn.mlp import MLP
 from dagfm.nn.network import Network
+from dagfm.nn.qnn import QNN
+from dagfm.nn.xdeepfm import XDeepFM
 from dagfm.schema import Schema
 
 BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
@@ -20,7 +32,24 @@ BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
     "crossnet": lambda c, schema, size: CrossNet(len(schema), size, c.depth),
     "cin": lambda c, schema, size: CIN(len(schema), size, c.cin),
     "fm": lambda c, schema, size: FM(len(schema), size),
+    "mlp": lambda c, schema, size: MLP(len(schema), size, **_deep(c)),
+    "dcnv2": lambda c, schema, size: DCNv2(len(schema), size, c.depth, c.structure, **_deep(c)),
+    "xdeepfm": lambda c, schema, size: XDeepFM(len(schema), size, c.cin, **_deep(c)),
+    "autoint": lambda c, schema, size: AutoInt(len(schema), size, c.depth, c.heads, c.attention_size, **_deep(c)),
+    "fibinet": lambda c, schema, size: FiBiNET(len(schema), size, c.bilinear, c.reduction, **_deep(c)),
+    "qnn": lambda c, schema, size: QNN(len(schema), size, c.depth, c.heads, c.maps, c.dropout),
+    "finalnet": lambda c, schema, size: FinalNet(len(schema), size, c.blocks, c.gating, c.dropout),
+    "ecn": lambda c, schema, size: ECN(len(schema), size, c.depth, c.dropout),
+    "fcn": lambda c, schema, size: FCN(len(schema), size, c.exponential_depth, c.linear_depth, c.dropout),
+    "ffm": lambda c, schema, size: FFM(len(schema), size),
+    "fwfm": lambda c, schema, size: FwFM(len(schema), size),
+    "fmfm": lambda c, schema, size: FmFM(len(schema), size),
 }
+
+
+def _deep(config: Any) -> dict[str, Any]:
+    """The settings of the hidden layers."""
+    return {"hidden": config.hidden, "dropout": config.dropout, "batch_norm": config.batch_norm}
 
 
 def build(

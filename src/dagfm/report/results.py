@@ -25,13 +25,14 @@ def assemble(
     sampling: Mapping[str, float] | None = None,
     pretrained: Mapping[str, Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
+    calibration: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put a run's results together.
 
     ``models``: one entry a model, phase and seed; ``served_by_seed``: of each student and seed, the phase that is best
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
-    ``data``: what preparation has found out.
+    ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -43,6 +44,7 @@ def assemble(
         "sampling": None if sampling is None else dict(sampling),
         "pretrained": dict(pretrained or {}),
         "data": dict(data or {}),
+        "calibration": [dict(one) for one in calibration],
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],

@@ -32,9 +32,7 @@ def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 _figure(test["auc"]),
                 _figure(test["logloss"]),
                 _figure(test["logit_mse"]),
-                f"{line['parameters']:,.0f}",
-                f"{line['multiply_adds']:,.0f}",
-                f"{line['scoring_rows_per_second']:,.0f}",
+                *(_cost(line[key]) for key in ("parameters", "multiply_adds", "scoring_rows_per_second")),
             )
         )
     return rows
@@ -57,6 +55,10 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
             + f", logloss {difference['logloss']['mean']:+.5f}"
         )
     return sentences
+
+
+def _cost(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def _figure(value: Mapping[str, Any] | None) -> str:

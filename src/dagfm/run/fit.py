@@ -15,11 +15,13 @@ from typing import Any, get_args
 import torch
 
 from dagfm.config import Config, load_config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.log import spool
 from dagfm.data.prepare import MEMORY, STORE, prepare
+from dagfm.data.scores import ScoreFunction
 from dagfm.data.split import PARTS
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.files import write_json
@@ -30,10 +32,12 @@ from dagfm.run.directory import claim, default_directory, describe, place_of
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.scorer import Scorer, load
 from dagfm.training.allocator import keep_freed_memory
+from dagfm.training.boosted import train_boosted
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
 from dagfm.training.pretrained import PretrainedVectors, told
 from dagfm.training.sampling import Sampling
-from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, write_teacher_logits
+from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
+from dagfm.training.trees import lightgbm
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -68,6 +72,7 @@ def fit(
     train: Any = None,
     valid: Any = None,
     test: Any = None,
+    teacher: ScoreFunction | None = None,
     progress: Progress | None = None,
     memory: int = MEMORY,
 ) -> Run:
@@ -77,6 +82,8 @@ def fit(
     ``key=value`` as ``--set`` takes them; ``seeds`` repeats everything with ``training.seed`` and the seeds after it;
     ``baselines``: scratch (the student on clicks alone), fm. ``train``, ``valid``, ``test``: rows, as a table or an
     iterable of tables (polars, pandas, arrow), that take the place of the files which the configuration names.
+    ``teacher``: a function from a polars table of raw rows, with every column of the log, to their scores (n,), which
+    ``teacher: {scores: NAME, kind: ...}`` gives a name; its scores are kept under it, so another needs another name.
     ``memory``: bytes that preparing the rows may hold, about. What is finished is not done again, what was interrupted
     continues, what depends on a changed key is redone. Raises InputError for wrong input, naming file, row or key.
     """
@@ -87,20 +94,33 @@ def fit(
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
     baselines = _known(baselines)
+    if teacher is not None and (config.scores is None or config.scores.key is not None):
+        raise InputError(
+            "teacher: a function needs a name and what it gives in the configuration; expected "
+            "teacher: {scores: NAME, kind: logit} or kind: probability"
+        )
     # Before the data is read, which may take long.
     device = _device(config.training.device)
+    if any(one.network == "boosted" for one in config.teacher):
+        lightgbm()
     if config.warm_up is not None and not Path(config.warm_up).is_dir():
         raise InputError(f"warm_up: {config.warm_up}: no such run or phase directory")
     with claim(directory):
         watch = progress or LoggedProgress()
-        prepared = prepare(config, home, watch, memory)
+        prepared = prepare(config, home, watch, memory, teacher)
         keep_freed_memory()
         describe(directory, config, prepared)
         pretrained = PretrainedVectors.read(config, prepared)
         for line in told(pretrained):
             watch.line(line)
-        if config.distillation.recombined > 0 and not config.recombines:
-            watch.line("no recombined rows: the fields name no two sides (context and candidate)")
+        if config.scores is not None:
+            watch.line(
+                f"teacher: scores '{config.scores.scores}'; the student's embedding starts at random, and there are no "
+                "recombined rows: scores are of the log's rows alone"
+            )
+        elif config.distillation.recombined > 0 and config.recombination is None:
+            wanted = "two sides" if config.distillation.pool == "sides" else "two columns"
+            watch.line(f"no recombined rows: there are no {wanted} to take them from")
         story = _Story(
             config,
             prepared,
@@ -136,14 +156,16 @@ class _Story:
         self.pretrained = pretrained
         self.several, self.progress, self.baselines = several, progress, baselines
         self.entries: list[Entry] = []
+        self.calibrations: list[dict[str, Any]] = []
         self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
 
     def tell(self, seed: int) -> None:
         """Everything there is to train with one seed."""
         shop = Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
         phase = self.config.phase
-        teachers = self._teachers(shop)
-        logits = self._logits(shop, teachers) if teachers else None
+        teacherless = phase == "finetuning" and self.config.finetuning.kd_weight == 0
+        teachers = [] if teacherless or self.config.scores is not None else self._teachers(shop)
+        logits = None if teacherless else self._logits(shop, teachers)
         if phase != "teacher_training":
             for name, network in self.config.named("student"):
                 self._student(shop, name, network, teachers, logits)
@@ -164,7 +186,7 @@ class _Story:
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
         results = assemble(
             self.directory,
-            rows={part: len(getattr(self.prepared, part)) for part in PARTS},
+            rows=self._rows(),
             models=self.entries,
             served_by_seed=[model.entry for models in self.servable.values() for model in models],
             served=chosen.entry if chosen else None,
@@ -172,9 +194,17 @@ class _Story:
             sampling=self._sampling(),
             pretrained=self.pretrained.facts,
             data=self.prepared.facts,
+            calibration=self.calibrations,
         )
         write_json(self.directory / "results.json", results)
         return results
+
+    def _rows(self) -> dict[str, int]:
+        unlabelled = self.prepared.train.unlabelled
+        return {
+            **{part: len(getattr(self.prepared, part)) for part in PARTS},
+            **({"unlabelled": unlabelled} if unlabelled else {}),
+        }
 
     def _sampling(self) -> dict[str, float] | None:
         if self.config.data.negatives is None:
@@ -200,8 +230,6 @@ class _Story:
 
     def _teachers(self, shop: Workshop) -> list[Trained]:
         phase, warm_up = self.config.phase, self.config.warm_up
-        if phase == "finetuning" and self.config.finetuning.kd_weight == 0:
-            return []
         trained: list[Trained] = []
         equal: Counter[str] = Counter()
         for name, network in self.config.named("teacher"):
@@ -209,7 +237,9 @@ class _Story:
             equal[kind] += 1
             place = self._place("teacher_training", name, seed=shop.seed)
             source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
-            if source is None or phase == "teacher_training":
+            if isinstance(network, BoostedConfig):
+                teacher = train_boosted(shop, name, network, place, replica=equal[kind])
+            elif source is None or phase == "teacher_training":
                 teacher = train_teacher(shop, name, network, place, source, replica=equal[kind])
             else:
                 teacher = take_over(shop, name, network, "teacher", source, place)
@@ -219,8 +249,12 @@ class _Story:
 
     def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
         logits = write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
+        self.calibrations.append({"seed": shop.seed, **logits.calibration})
         if len(teachers) > 1:
             self.entries.append(ensemble_entry(shop, teachers, logits))
+        elif not teachers:
+            ((name, _),) = self.config.named("teacher")
+            self.entries.append(scores_entry(shop, name, logits))
         return logits
 
     def _student(

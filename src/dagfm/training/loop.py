@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,18 +17,23 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches, Examples
 from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
-from dagfm.files import write_bytes
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
+from dagfm.training.averaging import WeightAverage
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
+from dagfm.training.judging import METRICS, Judge, evaluation_points
 from dagfm.training.losses import blended_loss
-from dagfm.training.optimizers import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
+from dagfm.training.optimizers import Optimizer
+from dagfm.training.rate_probe import probed_rate
+from dagfm.training.schedules import learning_rate
 
-WEIGHTS, METRICS = "weights.safetensors", "metrics.jsonl"
-"""What a finished phase leaves."""
+__all__ = ["METRICS", "WEIGHTS", "Outcome", "Task", "train"]
+
+WEIGHTS = "weights.safetensors"
+"""What a finished phase leaves, beside the line of every evaluation."""
 
 CHECKPOINT_SECONDS = 60.0
-"""Within an epoch a checkpoint is written this often; at the end of an epoch always."""
+"""Between evaluations a checkpoint is written this often; after each of them always."""
 
 Evaluate = Callable[[CTRModel], dict[str, float | None]]
 
@@ -61,27 +66,33 @@ class _Position:
     epoch: int = 0
     batch: int = 0
     loss: float = 0.0
-    """Sum over the batches of this epoch so far."""
-    best: float | None = None
-    best_epoch: int = -1
+    """Sum over the batches since the last evaluation."""
+    batches: int = 0
+    """Since the last evaluation."""
     rows: int = 0
     seconds: float = 0.0
     """Rows trained on and the time that took, evaluation not counted."""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    peak: float = 0.0
+    """The learning rate at its highest; 0 until it is known."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a finished phase has to say."""
 
-    best_epoch: int
-    epochs: int
+    learning_rate: float
+    """At its highest."""
+
+    best_epoch: float
+    """Epochs that had passed when the kept weights were found; whole unless they were found inside an epoch."""
+    epochs: float
+    """Epochs trained."""
     rows_per_second: float
     seconds: float
 
 
 def train(model: CTRModel, task: Task, directory: Path, progress: Progress) -> Outcome:
-    """Train ``model`` in place and leave the weights of its best epoch in it and in ``WEIGHTS``.
+    """Train ``model`` in place and leave the weights of its best evaluation in it and in ``WEIGHTS``.
 
     Continues from the checkpoint in ``directory`` if there is one, to the same bytes as an uninterrupted run. The last
     checkpoint stays: until the caller has sealed the stage, a kill costs nothing. Raises DagfmError when the loss is
@@ -101,114 +112,129 @@ class _Training:
     def __init__(self, model: CTRModel, task: Task, directory: Path, progress: Progress) -> None:
         self.model, self.task, self.directory, self.progress = model, task, directory, progress
         self.device = model.embedding.weight.device
-        self.optimizer = make_optimizer(model, task.settings, task.decay)
-        self.best: dict[str, Tensor] = {}
+        settings, self.per_epoch = task.settings, task.batches.per_epoch
+        self.optimizer = _optimizer(model, task)
+        self.average = WeightAverage(model, settings.ema) if settings.ema > 0 else None
+        self.evaluated_after = evaluation_points(self.per_epoch, int(settings.evaluations_per_epoch))
+        self.judge = Judge(settings, settings.patience * len(self.evaluated_after))
         self.at = _Position()
         self._restore()
+        self.loss = torch.tensor(self.at.loss, dtype=torch.float64, device=self.device)
         model.dropout = task.dropout
 
     def train(self) -> None:
-        per_epoch = self.task.batches.rows_per_epoch
-        self.progress.start(self.task.title, self.task.epochs * per_epoch, done=self.at.rows)
-        while self.at.epoch < self.task.epochs and not self._stale():
+        rows = self.task.epochs * self.task.batches.rows_per_epoch
+        self.progress.start(self.task.title, rows, done=self.at.rows)
+        self.at.peak = self.at.peak or self._peak()
+        while self.at.epoch < self.task.epochs and not self.judge.stale:
             self._epoch()
-            self._judge()
-            self.at.epoch, self.at.batch, self.at.loss = self.at.epoch + 1, 0, 0.0
-            self._save()
         self.progress.finish()
 
     def finish(self) -> Outcome:
-        self.model.load_state_dict(self.best)
+        self.model.load_state_dict(self.judge.weights)
         self.model.dropout = 0.0
-        write_tensors(self.directory / WEIGHTS, self.best)
-        self._write_history()
-        speed = self.at.rows / max(self.at.seconds, 1e-9)
-        return Outcome(self.at.best_epoch, len(self.at.history), speed, self.at.seconds)
+        write_tensors(self.directory / WEIGHTS, self.judge.weights)
+        self.judge.write_history(self.directory)
+        passed = self.judge.history[-1]["passed"]
+        return Outcome(self.at.peak, self.judge.best_epoch, passed, self._speed, self.at.seconds)
 
     def _epoch(self) -> None:
-        """Train to the end of the epoch, from wherever in it we are."""
+        """Train to the end of the epoch, from wherever in it we are, or to the end of patience."""
         self.model.train()
-        per_epoch = self.task.batches.per_epoch
-        loss = torch.tensor(self.at.loss, dtype=torch.float64, device=self.device)
         started = saved = time.perf_counter()
         for examples in self.task.batches.epoch(self.at.epoch, self.at.batch):
-            step = self.at.epoch * per_epoch + self.at.batch
-            rate = learning_rate(self.task.settings, step, self.task.epochs * per_epoch)
-            loss += self._step(examples, rate)
+            self.loss += self._step(examples)
             self.at.batch += 1
+            self.at.batches += 1
             self.at.rows += len(examples.rows)
             self.progress.advance(len(examples.rows))
             now = time.perf_counter()
-            if now - saved > CHECKPOINT_SECONDS:
-                self.at.seconds += now - started
-                self.at.loss = float(loss)
-                self._refuse_divergence(self.at.loss, "loss")
-                self._save()
-                started = saved = time.perf_counter()
-        self.at.seconds += time.perf_counter() - started
-        self.at.loss = float(loss)
+            due = self.at.batch in self.evaluated_after
+            if not due and now - saved <= CHECKPOINT_SECONDS:
+                continue
+            self.at.seconds += now - started
+            if due:
+                self._evaluate()
+            self._save()
+            if self.judge.stale:
+                return
+            self.model.train()
+            started = saved = time.perf_counter()
+        self.at.epoch, self.at.batch = self.at.epoch + 1, 0
 
-    def _step(self, examples: Examples, rate: float) -> Tensor:
-        batch = self.model.layout.batch(examples.rows).to(self.device)
-        labels = torch.from_numpy(examples.labels).to(self.device)
-        teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(self.device)
-        weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.task.beta > 0:
-            loss = blended_loss(self.model(batch), labels, teacher, self.task.alpha, self.task.beta, weights)
-        else:
-            loss = self.model.click_loss(batch, labels, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.model.embedding.restore_held()
-        return loss.detach()
+    def _step(self, examples: Examples) -> Tensor:
+        step, steps = self.at.epoch * self.per_epoch + self.at.batch, self.task.epochs * self.per_epoch
+        rate = learning_rate(self.task.settings, self.at.peak, step, steps)
+        loss = _stepped(self.model, self.optimizer, self.task, examples, rate)
+        if self.average is not None:
+            self.average.update(self.optimizer.looked_up)
+        return loss
 
-    def _judge(self) -> None:
-        """Evaluate the epoch that just ended, keep its weights if it is the best so far, write its line."""
-        mean = self.at.loss / max(self.at.batch, 1)
+    def _peak(self) -> float:
+        """The configured learning rate, or the one that a trial on a copy of the model finds."""
+        settings, device = self.task.settings, self.device
+        if settings.learning_rate != "auto":
+            return settings.learning_rate
+        trial = copy.deepcopy(self.model)
+        optimizer = _optimizer(trial, self.task)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            rate = probed_rate(
+                lambda examples, rate: _stepped(trial, optimizer, self.task, examples, rate), self.task.batches
+            )
+        self.progress.line(f"{self.task.title}: learning rate {rate:g}, a tenth of the one where the loss was least")
+        return rate
+
+    def _evaluate(self) -> None:
+        """Evaluate the model, or the average of its weights; keep what was evaluated if it is the best so far."""
+        mean = float(self.loss) / self.at.batches
         self._refuse_divergence(mean, "loss")
-        self.model.fill_untrained(self.task.counts)
-        figures = self.task.evaluate(self.model)
-        # The last step may be the one that went too far: then the loss was finite and the logits are not.
-        self._refuse_divergence(figures["logloss"] or 0.0, "validation logloss")
-        value = figures[self.task.settings.monitor]
-        assert value is not None, "the configuration refuses a monitor that cannot be had"
-        better = self.at.best is None or (
-            value > self.at.best if self.task.settings.monitor == "auc" else value < self.at.best
-        )
-        if better:
-            self.at.best, self.at.best_epoch = value, self.at.epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-        speed = self.at.rows / max(self.at.seconds, 1e-9)
-        record = {"epoch": self.at.epoch, "loss": mean, "valid": figures, "best": better, "rows_per_second": speed}
-        self.at.history.append(record)
-        self._write_history()
+        with self.average.in_place_of_weights() if self.average is not None else nullcontext():
+            self.model.fill_untrained(self.task.counts)
+            figures = self.task.evaluate(self.model)
+            # The last step may be the one that went too far: then the loss was finite and the logits are not.
+            self._refuse_divergence(figures["logloss"] or 0.0, "validation logloss")
+            record = {"epoch": self.at.epoch, "passed": self._passed, "loss": mean, "rows_per_second": self._speed}
+            better = self.judge.judge(self.model, figures, record)
+        self.judge.write_history(self.directory)
+        self.loss.zero_()
+        self.at.batches = 0
         shown = "  ".join(f"{name} {figure:.5f}" for name, figure in figures.items() if figure is not None)
         self.progress.line(
-            f"epoch {self.at.epoch + 1}/{self.task.epochs}  loss {mean:.5f}  {shown}"
-            f"  {speed:,.0f} rows/s{'  best' if better else ''}"
+            f"epoch {self._passed:g}/{self.task.epochs}  loss {mean:.5f}  {shown}"
+            f"  {self._speed:,.0f} rows/s{'  best' if better else ''}"
         )
+
+    @property
+    def _passed(self) -> float:
+        """Epochs trained so far, a whole number at the end of each."""
+        if self.at.batch == self.per_epoch:
+            return self.at.epoch + 1
+        return round(self.at.epoch + self.at.batch / self.per_epoch, 4)
+
+    @property
+    def _speed(self) -> float:
+        return self.at.rows / max(self.at.seconds, 1e-9)
 
     def _refuse_divergence(self, figure: float, what: str) -> None:
         if not math.isfinite(figure):
             raise DagfmError(
                 f"{self.task.title}: the {what} is {figure} in epoch {self.at.epoch + 1}; "
-                f"lower its learning_rate (now {self.task.settings.learning_rate:g})"
+                f"lower its learning_rate (now {self.at.peak:g})"
             )
 
-    def _stale(self) -> bool:
-        return self.at.epoch - 1 - self.at.best_epoch >= self.task.settings.patience
-
     def _save(self) -> None:
+        self.at.loss = float(self.loss)
+        self._refuse_divergence(self.at.loss, "loss")
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        tensors |= {f"adam/{name}": value for name, value in optimizer_tensors(self.model, self.optimizer).items()}
+        tensors |= {f"best/{name}": value for name, value in self.judge.weights.items()}
+        tensors |= {f"adam/{name}": value for name, value in self.optimizer.tensors().items()}
+        if self.average is not None:
+            tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
         tensors["rng/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
-        save_checkpoint(self.directory, tensors, {"position": self.at.__dict__}, f"{self.at.epoch}-{self.at.batch}")
+        state = {"position": self.at.__dict__, "judgement": self.judge.state()}
+        save_checkpoint(self.directory, tensors, state, f"{self.at.epoch}-{self.at.batch}")
 
     def _restore(self) -> None:
         checkpoint = load_checkpoint(self.directory)
@@ -221,12 +247,31 @@ class _Training:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
         self.model.load_state_dict(part("model/"))
-        self.best = {name: value.to(self.device) for name, value in part("best/").items()}
-        restore_optimizer(self.model, self.optimizer, part("adam/"))
+        self.judge.restore(state["judgement"], {name: value.to(self.device) for name, value in part("best/").items()})
+        self.optimizer.restore(part("adam/"))
+        if self.average is not None:
+            self.average.restore(part("average/"))
         torch.set_rng_state(tensors["rng/cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
 
-    def _write_history(self) -> None:
-        text = "".join(json.dumps(record) + "\n" for record in self.at.history)
-        write_bytes(self.directory / METRICS, text.encode())
+
+def _optimizer(model: CTRModel, task: Task) -> Optimizer:
+    return Optimizer(model, task.settings, task.decay, task.counts, task.batches.per_epoch)
+
+
+def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Examples, rate: float) -> Tensor:
+    """The loss of a batch, a scalar, and a step against its gradient."""
+    device = model.embedding.weight.device
+    batch = optimizer.opened(model.layout.batch(examples.rows).to(device), len(examples.labels))
+    labels = torch.from_numpy(examples.labels).to(device)
+    teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
+    weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
+    labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(device)
+    if task.beta > 0:
+        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
+    else:
+        loss = model.click_loss(batch, labels, weights)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step(rate)
+    return loss.detach()

@@ -14,6 +14,7 @@ def blended_loss(
     alpha: float,
     beta: float,
     weights: Tensor | None = None,
+    labelled: Tensor | None = None,
 ) -> Tensor:
     """Return ``alpha * BCE + beta * mean((teacher - logits)^2)``, a scalar (KD-DAGFM).
 
@@ -21,12 +22,18 @@ def blended_loss(
     ``weights`` (B,) what the term of each labelled row is multiplied by, 1 of a recombined one. BCE is the mean over
     the labelled rows, the squared distance the mean over all. The sums are divided by the rows, not by the batch's
     weights: with weights that are 1 on average a row of weight k then moves the model as k rows in other batches do,
-    whatever else is in its batch. Raises ValueError when ``beta`` is positive and there is no teacher.
+    whatever else is in its batch. ``labelled`` (B,) says which of the B rows have a label, where some have none: BCE is
+    then of these alone, and 0 where there are none. Raises ValueError when ``beta`` is positive without a teacher.
     """
     count = len(labels)
     loss = logits.new_zeros(())
     if alpha > 0:
-        loss = loss + alpha * F.binary_cross_entropy_with_logits(logits[:count], labels, weights)
+        if labelled is None:
+            loss = loss + alpha * F.binary_cross_entropy_with_logits(logits[:count], labels, weights)
+        else:
+            known = torch.where(labelled, labels, 0.0)
+            terms = F.binary_cross_entropy_with_logits(logits[:count], known, weights, reduction="none")
+            loss = loss + alpha * (terms * labelled).sum() / labelled.sum().clamp(min=1)
     if beta > 0:
         if teacher is None:
             raise ValueError("beta is positive, but there are no teacher logits")

@@ -1,49 +1,85 @@
-"""The optimizer, its schedule, and its state as named tensors."""
+"""What moves the weights, step by step, and its state as named tensors."""
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dagfm.config.phases import PhaseConfig
+from dagfm.encoding.rows import Int64
+from dagfm.nn.batch import Batch
+from dagfm.nn.looked_up import LookedUp, look_up
+from dagfm.nn.model import CTRModel
+from dagfm.training.looked_up_adam import LookedUpAdam
+
+TABLE = "embedding.weight"
 
 
-def make_optimizer(model: nn.Module, settings: PhaseConfig, decay: float) -> torch.optim.Adam:
-    """Adam over the parameters that train; ``decay`` is L2 in the gradient of the whole embedding table only.
+class Optimizer:
+    """Adam over the parameters that train, with L2 in the gradient of the embedding table only.
 
-    That is a uniform Gaussian prior per row. Decay of looked-up rows only, or of the network's own weights, was worse.
+    That is a uniform Gaussian prior per row; decay of the network's own weights was worse. ``updated_rows: all`` moves
+    the whole table at every step, ``looked_up`` only the rows of the batch, see ``LookedUpAdam``.
     """
-    table = [value for name, value in model.named_parameters() if value.requires_grad and name == "embedding.weight"]
-    network = [value for name, value in model.named_parameters() if value.requires_grad and name != "embedding.weight"]
-    groups = [{"params": table, "weight_decay": decay}, {"params": network, "weight_decay": 0.0}]
-    return torch.optim.Adam([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
 
+    def __init__(
+        self, model: CTRModel, settings: PhaseConfig, decay: float, occurrences: Int64, steps_per_epoch: int
+    ) -> None:
+        """``occurrences`` (rows,): how often the training rows hold each row of the table."""
+        self.model = model
+        weight = model.embedding.weight
+        self.table: LookedUpAdam | None = None
+        if settings.updated_rows == "looked_up" and weight.requires_grad:
+            self.table = LookedUpAdam(weight, decay, occurrences, steps_per_epoch)
+        dense = [] if self.table or not weight.requires_grad else [weight]
+        network = [value for name, value in model.named_parameters() if value.requires_grad and name != TABLE]
+        groups = [{"params": dense, "weight_decay": decay}, {"params": network, "weight_decay": 0.0}]
+        self.adam = torch.optim.Adam([group for group in groups if group["params"]], fused=True)
+        self.looked_up: LookedUp | None = None
+        """What the batch in hand reads of the table, where only that is moved."""
 
-def learning_rate(settings: PhaseConfig, step: int, steps: int) -> float:
-    """The learning rate of step ``step`` of ``steps``; a pure function, so a resumed run needs no scheduler state."""
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    def opened(self, batch: Batch, labelled: int) -> Batch:
+        """The batch as the model is to have it; its first ``labelled`` rows are labelled, the others recombined."""
+        if self.table is None:
+            return batch
+        batch, self.looked_up = look_up(self.model.embedding.weight, batch, labelled * self.model.layout.fields)
+        return batch
 
+    def step(self, rate: float) -> None:
+        """Move the weights against the gradients of the batch that was opened, and forget these."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        if self.table is None:
+            self.model.embedding.restore_held()
+            return
+        assert self.looked_up is not None, "a batch is opened before its step"
+        self.table.step(self.looked_up, rate)
+        self.model.embedding.restore_held(among=self.looked_up.rows)
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    """Adam's moments and step counts under the parameters' names."""
-    return {
-        f"{key}/{name}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` gave."""
-    for name, parameter in model.named_parameters():
-        state = {
-            key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors
+    def tensors(self) -> dict[str, Tensor]:
+        """Moments and step counts under the parameters' names."""
+        named = {
+            f"{key}/{name}": value
+            for name, parameter in self.model.named_parameters()
+            for key, value in self.adam.state.get(parameter, {}).items()
         }
-        if state:
-            optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+        if self.table is not None:
+            named |= {f"{key}/{TABLE}": value for key, value in self.table.tensors().items()}
+        return named
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave."""
+        for name, parameter in self.model.named_parameters():
+            state = {
+                key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors
             }
+            if not state:
+                continue
+            if name == TABLE and self.table is not None:
+                self.table.restore(state)
+            else:
+                self.adam.state[parameter] = {
+                    key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+                }

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import FMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.data.batches import Batches
+from dagfm.encoding.rows import Indices
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.loop import METRICS, WEIGHTS, Task, train
-from dagfm.training.scoring import evaluate, scoring_speed
+from dagfm.training.scoring import evaluate, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
 from dagfm.training.warm_up import WarmUp, start_embedding
 from dagfm.training.workshop import Entry, Trained, Workshop
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a network is trained on so that it can be asked about the rows it has not seen."""
+
+    number: int
+    of: int
+    rows: Indices
+    """(m,) the training rows outside this fold, ascending."""
 
 
 def train_teacher(
@@ -26,8 +39,9 @@ def train_teacher(
     directory: Path,
     warm_up: WarmUp | None = None,
     replica: int = 1,
+    fold: Fold | None = None,
 ) -> Trained:
-    """Phase 1: embedding and teacher on the clicks, by the network's own loss.
+    """Phase 1: embedding and teacher on the clicks, by the network's own loss; with ``fold`` on its rows alone.
 
     ``replica`` numbers members that are otherwise equal; of the names, which may change, the weights know nothing.
     """
@@ -40,6 +54,7 @@ def train_teacher(
             replica=replica,
             training={"teacher_training": settings.model_dump()},
             made_from={"warm_up": warm_up.fingerprint if warm_up else None},
+            **({"fold": f"{fold.number} of {fold.of}"} if fold else {}),
         ),
     )
     return _phase(
@@ -49,7 +64,8 @@ def train_teacher(
         {"name": name, "role": "teacher", "phase": "teacher_training"},
         start=lambda model: warm_up.load_into(model, shop.prepared.encoder) if warm_up else None,
         settings=settings,
-        purpose=f"teacher/{replica}/teacher_training",
+        purpose=f"teacher/{replica}/fold-{fold.number}" if fold else f"teacher/{replica}/teacher_training",
+        among=fold.rows if fold else None,
     )
 
 
@@ -68,7 +84,8 @@ def distil(
         shop.inputs(
             network,
             "student",
-            distillation=how.model_dump(exclude={"recombined_cap"}),
+            # How the pool is made is among the inputs of the logits.
+            distillation=how.model_dump(exclude={"recombined_cap", "calibrate", "recombined_from", "pool"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),
@@ -76,8 +93,9 @@ def distil(
 
     def start(model: CTRModel) -> None:
         if how.embedding != "own":
-            weights = [teacher.weights for teacher in teachers]
-            start_embedding(model, weights, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
+            # Of trees last: the networks below them have seen fewer rows.
+            starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
+            start_embedding(model, starts, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
         shop,
@@ -89,7 +107,8 @@ def distil(
         alpha=how.alpha,
         beta=how.beta,
         logits=logits,
-        recombined=how.recombined if shop.config.recombines else 0.0,
+        recombined=how.recombined if shop.config.recombination else 0.0,
+        unlabelled=True,
     )
 
 
@@ -161,7 +180,9 @@ def _phase(
     beta: float = 0.0,
     logits: TeacherLogits | None = None,
     recombined: float = 0.0,
+    unlabelled: bool = False,
     purpose: str | None = None,
+    among: Indices | None = None,
 ) -> Trained:
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
     facts = stage.open()
@@ -185,6 +206,8 @@ def _phase(
         logits.read("train") if logits and beta > 0 else None,
         pool,
         recombined,
+        unlabelled,
+        among,
     )
     task = Task(
         title=_title(shop, label, settings),
@@ -203,8 +226,9 @@ def _phase(
     how = {
         "training_rows_per_second": outcome.rows_per_second,
         "training_seconds": outcome.seconds,
-        "best_epoch": outcome.best_epoch + 1,
+        "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
+        "learning_rate": outcome.learning_rate,
         "decay": settings.decay,
         "dropout": settings.dropout,
     }
@@ -273,7 +297,7 @@ def _finish(
         "seed": shop.seed,
         "parameters": model.network_parameters,
         "multiply_adds": model.network.multiply_adds,
-        "scoring_rows_per_second": scoring_speed(model, prepared.test),
+        "scoring_rows_per_second": scoring_speed(scores_of(model), prepared.test),
         **line,
         "metrics": {"valid": valid, "test": test},
     }
@@ -286,6 +310,10 @@ def _finish(
     }
     stage.finish(names, facts)
     return Trained(stage.directory, stage.fingerprint, model.config, result)
+
+
+def _is_boosted(trained: Trained) -> bool:
+    return isinstance(trained.network, BoostedConfig)
 
 
 def _title(shop: Workshop, label: Mapping[str, str], settings: PhaseConfig) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
-from dagfm.encoding.rows import Float32, Rows
+from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.nn.model import CTRModel
 from dagfm.training.sampling import Sampling
 
@@ -23,33 +23,51 @@ WHOLE = Sampling()
 TIMED_CHUNKS, TIMED_PASSES = 2, 5
 
 
-def scored(models: Sequence[CTRModel], chunks: Iterable[Rows]) -> Iterator[Float32]:
-    """The mean logits that models on one device give to encoded rows arriving in chunks, chunk by chunk."""
-    device = models[0].embedding.weight.device
-    for model in models:
-        model.eval()
-    for rows in chunks:
+Scores = Callable[[Rows], Float32]
+"""What gives B encoded rows their logits (B,)."""
+
+
+def scores_of(model: CTRModel) -> Scores:
+    """A network in eval mode."""
+    device = model.embedding.weight.device
+    model.eval()
+
+    def scores(rows: Rows) -> Float32:
         with torch.inference_mode():
-            batch = models[0].layout.batch(rows).to(device)
-            mean = sum(model(batch) for model in models) / len(models)
-            logits: Float32 = mean.cpu().numpy()
-        yield logits
+            logits: Float32 = model(model.layout.batch(rows).to(device)).cpu().numpy()
+        return logits
+
+    return scores
 
 
-def score_chunks(models: Sequence[CTRModel], chunks: Iterable[Rows], count: int) -> Float32:
-    """The same as one array (count,), 4 bytes a row."""
+def mean_of(members: Sequence[Scores]) -> Scores:
+    """The mean logits of several."""
+
+    def scores(rows: Rows) -> Float32:
+        total = members[0](rows)
+        for member in members[1:]:
+            total = total + member(rows)
+        return total / np.float32(len(members))
+
+    return scores
+
+
+def score_chunks(scores: Scores, chunks: Iterable[Rows], count: int) -> Float32:
+    """The logits (count,) of encoded rows arriving in chunks, 4 bytes a row."""
     logits = np.empty(count, np.float32)
     done = 0
-    for part in scored(models, chunks):
+    for part in map(scores, chunks):
         logits[done : done + len(part)] = part
         done += len(part)
     return logits
 
 
-def chunks_of(rows: Rows) -> Iterator[Rows]:
-    """Encoded rows in their order, ``CHUNK`` at a time."""
-    for start in range(0, len(rows), CHUNK):
-        yield rows.take(np.arange(start, min(start + CHUNK, len(rows))))
+def chunks_of(rows: Rows, chosen: Indices | None = None) -> Iterator[Rows]:
+    """Encoded rows in their order, or the ``chosen`` ones in theirs, ``CHUNK`` at a time."""
+    count = len(rows) if chosen is None else len(chosen)
+    for start in range(0, count, CHUNK):
+        end = min(start + CHUNK, count)
+        yield rows.take(np.arange(start, end) if chosen is None else chosen[start:end])
 
 
 def figures(
@@ -75,17 +93,17 @@ def evaluate(
     model: CTRModel, dataset: Dataset, teacher: Float32 | None, sampling: Sampling = WHOLE
 ) -> dict[str, float | None]:
     """Return the ``figures`` of a model on a data set."""
-    logits = score_chunks([model], chunks_of(dataset.rows), len(dataset))
+    logits = score_chunks(scores_of(model), chunks_of(dataset.rows), len(dataset))
     return figures(dataset, logits, teacher, sampling)
 
 
-def scoring_speed(model: CTRModel, dataset: Dataset) -> float:
+def scoring_speed(scores: Scores, dataset: Dataset) -> float:
     """Rows/s of scoring a few chunks, look-up included: the fastest of several passes, which a busy machine disturbs
     least."""
     rows = dataset.rows.take(np.arange(min(len(dataset), TIMED_CHUNKS * CHUNK)))
     seconds = []
     for _ in range(TIMED_PASSES):
         started = time.perf_counter()
-        score_chunks([model], chunks_of(rows), len(rows))
+        score_chunks(scores, chunks_of(rows), len(rows))
         seconds.append(time.perf_counter() - started)
     return len(rows) / min(seconds)

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.data.batches import Pool
-from dagfm.data.mapped import mapped
+from dagfm.data.dataset import Dataset
+from dagfm.data.mapped import blocks, mapped
 from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import draw_pairs, recombined
+from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
-from dagfm.files import write_column
-from dagfm.nn.model import CTRModel
-from dagfm.training.scoring import CHUNK, chunks_of, figures, scored
+from dagfm.files import read_json, write_column, write_json
+from dagfm.training.calibration import Calibration, calibrate
+from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
+from dagfm.training.trees import boosted_scores
 from dagfm.training.workshop import Entry, Trained, Workshop
+
+CALIBRATION = "calibration.json"
+"""What the logits were multiplied by, and what that was worth."""
+SIDES = ("pool-context", "pool-candidate")
+"""Columns of a pool whose rows take their context fields from one training row and their candidate fields from another.
+"""
+FIELDS = ("pool-base", "pool-donor", "pool-column")
+"""Columns of a pool whose rows take one column's fields from another training row."""
+POOL_LOGITS = "pool-logits"
 
 
 @dataclass(frozen=True)
@@ -33,25 +47,41 @@ class TeacherLogits:
         """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""
         return mapped(self.directory / f"{part}.npy")
 
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What the logits were multiplied by, ``scale``, and what the best scale was ``found`` to be worth."""
+        found: dict[str, Any] = read_json(self.directory / CALIBRATION)
+        return found
+
     def pool(self) -> Pool:
         """The recombined rows and their logits, memory-mapped."""
-        return Pool(*(mapped(self.directory / f"pool-{name}.npy") for name in ("context", "candidate", "logits")))
+        names = SIDES if (self.directory / f"{SIDES[0]}.npy").exists() else FIELDS
+        made_of = Recombination(*(mapped(self.directory / f"{name}.npy") for name in names))
+        return Pool(made_of, mapped(self.directory / f"{POOL_LOGITS}.npy"))
 
 
 def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
     """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean.
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
-    fields with another's candidate fields, both drawn from the training rows, so in proportion to their popularity.
-    Memory does not grow with the rows: logits go to their file a chunk at a time.
+    fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
+    training rows, so in proportion to their popularity, unless ``recombined_from`` gives every candidate the same.
+    Without ``teachers`` the rows' own scores are the logits. Last, all are multiplied by the scale that calibrates them
+    on validation rows, if one does. Memory does not grow with the rows: logits go to their file a chunk at a time.
     """
     pool_rows = _pool_rows(shop)
+    how, sampling = shop.config.distillation, shop.config.data.negatives
+    made_from: dict[str, Any] = {"teachers": [teacher.fingerprint for teacher in teachers]}
+    if not teachers:
+        made_from = {"scores": shop.prepared.content, "negatives": sampling.model_dump() if sampling else None}
     stage = Stage(
         directory,
         {
-            "made from": {"teachers": [teacher.fingerprint for teacher in teachers]},
+            "made from": made_from,
+            "distillation": {"calibrate": how.calibrate},
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
+            **(_kind_of_pool(shop.config) if pool_rows else {}),
         },
     )
     cache = TeacherLogits(directory, stage.fingerprint)
@@ -61,30 +91,43 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
-    models = [shop.trained(teacher) for teacher in teachers]
+    scores = mean_of([_scores(shop, teacher) for teacher in teachers])
     for name, dataset in datasets.items():
-        _write_scores(shop, models, directory, name, chunks_of(dataset.rows), len(dataset))
+        logits = map(scores, chunks_of(dataset.rows)) if teachers else _own_scores(shop, dataset)
+        _write(shop, directory, name, logits, len(dataset))
     names = list(datasets)
+    drawn: list[str] = []
     if pool_rows:
-        # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
-        seed = shop.seed_of("recombined rows")
-        sides = [directory / "pool-context.npy", directory / "pool-candidate.npy"]
-        index = np.int32 if len(prepared.train) <= np.iinfo(np.int32).max else np.int64
-        for side, path in enumerate(sides):
-            drawn = (pair[side] for pair in draw_pairs(len(prepared.train), pool_rows, seed))
-            write_column(path, index, pool_rows, drawn)
-        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, *map(mapped, sides))
-        _write_scores(shop, models, directory, "pool-logits", rows, pool_rows)
-        names += ["pool-context", "pool-candidate", "pool-logits"]
+        drawn = list(_draw(shop, directory, pool_rows))
+        made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
+        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
+        _write(shop, directory, POOL_LOGITS, map(scores, rows), pool_rows)
+        names.append(POOL_LOGITS)
+    scale = _calibrated(shop, directory)
+    for name in names:
+        _finish(directory, name, scale)
     shop.progress.finish()
-    stage.finish([f"{name}.npy" for name in names], {"rows": total})
+    stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
     return cache
+
+
+def scores_entry(shop: Workshop, name: str, logits: TeacherLogits) -> Entry:
+    """The line of results of scores that another model made: its figures; of its costs nothing is known."""
+    unknown = ("parameters", "multiply_adds", "training_rows_per_second", "scoring_rows_per_second")
+    return {
+        "name": name,
+        "role": "teacher",
+        "network": "scores",
+        "phase": "teacher_training",
+        "seed": shop.seed,
+        **dict.fromkeys(unknown),
+        "metrics": _figures(shop, logits),
+    }
 
 
 def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits) -> Entry:
     """The ensemble's line of results: the mean of the members' logits, the sum of their costs."""
     entries = [member.entry for member in members]
-    valid, test = shop.prepared.valid, shop.prepared.test
     return {
         "name": "ensemble",
         "role": "teacher",
@@ -95,11 +138,18 @@ def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits
         "multiply_adds": sum(entry["multiply_adds"] for entry in entries),
         "training_rows_per_second": _together([entry["training_rows_per_second"] for entry in entries]),
         "scoring_rows_per_second": _together([entry["scoring_rows_per_second"] for entry in entries]),
-        "metrics": {
-            "valid": figures(valid, logits.read("valid"), None, shop.sampling),
-            "test": figures(test, logits.read("test"), None, shop.sampling),
-        },
+        "metrics": _figures(shop, logits),
     }
+
+
+def _figures(shop: Workshop, logits: TeacherLogits) -> dict[str, Any]:
+    datasets = {"valid": shop.prepared.valid, "test": shop.prepared.test}
+    return {part: figures(dataset, logits.read(part), None, shop.sampling) for part, dataset in datasets.items()}
+
+
+def _scores(shop: Workshop, teacher: Trained) -> Scores:
+    boosted = isinstance(teacher.network, BoostedConfig)
+    return boosted_scores(shop, teacher) if boosted else scores_of(shop.trained(teacher))
 
 
 def _together(speeds: list[float | None]) -> float | None:
@@ -109,34 +159,112 @@ def _together(speeds: list[float | None]) -> float | None:
 
 
 def _pool_rows(shop: Workshop) -> int:
-    if not shop.config.recombines:
+    if shop.config.recombination is None:
         return 0
     how = shop.config.distillation
     epochs = int(shop.settled(shop.config.training.distillation).epochs)
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
-def _recombined_chunks(rows: Rows, encoder: Encoder, context: Indices, candidate: Indices) -> Iterator[Rows]:
+def _kind_of_pool(config: Config) -> dict[str, str]:
+    """What is not as in all pools before there were several kinds."""
+    kind = {"pool": "fields"} if config.recombination == "fields" else {}
+    return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
+
+
+def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
+    """Draw what the rows of the pool are made of into files, and return their names."""
+    rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
+    names = SIDES if shop.config.recombination == "sides" else FIELDS
+    # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
+    seed = shop.seed_of("recombined rows")
+    index = np.int32 if rows <= np.iinfo(np.int32).max else np.int64
+    ids = _candidate_ids(shop)
+    for part in range(2):
+        drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
+        write_column(directory / f"{names[part]}.npy", index, count, drawn)
+    if names == FIELDS:
+        drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
+        write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
+    return names
+
+
+def _candidate_ids(shop: Workshop) -> Indices | None:
+    """(n,) the candidate's id in every training row, by the field that has most of them; None if popularity counts."""
+    if shop.config.distillation.recombined_from == "popularity":
+        return None
+    encoder = shop.prepared.encoder
+    field = max(shop.config.schema_.candidate_ids, key=encoder.source_rows)
+    return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
+
+
+def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
     """The rows of the pool, ``CHUNK`` at a time."""
-    for start in range(0, len(context), CHUNK):
+    for start in range(0, len(made_of), CHUNK):
         if start % WINDOW == 0 and len(rows) > WINDOW:
-            run = slice(start, start + WINDOW)
-            prefetch(rows, np.concatenate([context[run], candidate[run]]))
-        chunk = slice(start, start + CHUNK)
-        yield recombined(rows, encoder, context[chunk], candidate[chunk])
+            prefetch(rows, made_of[start : start + WINDOW].touched)
+        yield recombined(rows, encoder, made_of[start : start + CHUNK])
 
 
-def _write_scores(
-    shop: Workshop, models: list[CTRModel], directory: Path, name: str, chunks: Iterable[Rows], count: int
-) -> None:
-    """Score rows into a file, a chunk in memory at a time, unless an interrupted pass already wrote it whole."""
-    if (directory / f"{name}.npy").exists():
+def _own_scores(shop: Workshop, dataset: Dataset) -> Iterator[Float32]:
+    """The scores that the rows came with, as logits of what a model is trained on.
+
+    They are of the log as it was given: where training sees fewer of its non-clicks, the odds of a click are larger.
+    """
+    assert dataset.scores is not None, "preparation writes them where the teacher is scores"
+    shift = 0.0 if shop.sampling.everywhere else shop.sampling.shift
+    for block in blocks(len(dataset)):
+        yield dataset.scores[block] - np.float32(shift) if shift else dataset.scores[block]
+
+
+def _write(shop: Workshop, directory: Path, name: str, logits: Iterable[Float32], count: int) -> None:
+    """Write logits as they are, a chunk in memory at a time, unless an interrupted pass already wrote them whole."""
+    if any(path.exists() for path in (_raw(directory, name), directory / f"{name}.npy")):
         shop.progress.advance(count)
         return
 
-    def shown() -> Iterator[Rows]:
-        for rows in chunks:
-            yield rows
-            shop.progress.advance(len(rows))
+    def shown() -> Iterator[Float32]:
+        for chunk in logits:
+            yield chunk
+            shop.progress.advance(len(chunk))
 
-    write_column(directory / f"{name}.npy", np.float32, count, scored(models, shown()))
+    write_column(_raw(directory, name), np.float32, count, shown())
+
+
+def _calibrated(shop: Workshop, directory: Path) -> float:
+    """The scale of the logits, from the validation rows', and on disk: what is scaled already cannot tell it again."""
+    if not (directory / CALIBRATION).exists():
+        found: dict[str, Any] = {"scale": 1.0}
+        logits, when = mapped(_raw(directory, "valid")), shop.config.distillation.calibrate
+        if when is not False and np.isfinite(logits).all():
+            labels, weights = shop.sampling.judged(shop.prepared.valid)
+            best = calibrate(labels, logits, weights, shop.sampling.shift)
+            found = {"scale": best.scale if when is True or best.pays else 1.0, "found": asdict(best)}
+            shop.progress.line(_told(best, found["scale"]))
+        write_json(directory / CALIBRATION, found)
+    scale: float = read_json(directory / CALIBRATION)["scale"]
+    return scale
+
+
+def _told(best: Calibration, scale: float) -> str:
+    worth = f"validation logloss {best.logloss:.5f} -> {best.logloss - best.gain:.5f}"
+    if scale != 1.0:
+        return f"the teacher's logits are multiplied by {scale:.4g}, which calibrates them: {worth}"
+    return f"the teacher's logits stay as they are: times {best.scale:.4g} would be noise ({worth})"
+
+
+def _finish(directory: Path, name: str, scale: float) -> None:
+    """Put logits in their place, multiplied by ``scale``."""
+    raw, final = _raw(directory, name), directory / f"{name}.npy"
+    if not raw.exists():
+        return
+    if scale == 1.0:
+        raw.replace(final)
+        return
+    logits = mapped(raw)
+    write_column(final, np.float32, len(logits), (logits[block] * np.float32(scale) for block in blocks(len(logits))))
+    raw.unlink()
+
+
+def _raw(directory: Path, name: str) -> Path:
+    return directory / f"raw-{name}.npy"

@@ -124,21 +124,23 @@ class WarmUp:
         return read_encoder(self.run / ENCODER)
 
 
-def start_embedding(model: CTRModel, teachers: list[Path], counts: Int64, *, frozen: bool) -> None:
+def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: Int64, *, frozen: bool) -> None:
     """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
 
-    ``teachers`` are weights files. A heavily decayed table leaves products of several embeddings next to nothing, and
-    with them their gradients.
+    ``teachers`` are weights files, each with the numbers of a field's vector: what a table holds beyond them, such as
+    first-order weights, is the teacher's own, and what the student's holds starts at zero. A heavily decayed table
+    leaves products of several embeddings next to nothing, and with them their gradients.
     """
-    for path in teachers:
-        weight = read_tensors(path)["embedding.weight"]
-        if weight.shape == model.embedding.weight.shape:
+    for path, size in teachers:
+        if size == model.size:
+            weight = read_tensors(path)["embedding.weight"][:, :size]
             scale = _typical_size(weight, counts)
             factor = UNIT / scale if 0 < scale < TINY and not frozen else 1.0
             if factor != 1.0:
                 log.info("the teacher's embedding is tiny (%.2g); the student starts from it times %.3g", scale, factor)
             with torch.no_grad():
-                model.embedding.weight.copy_(weight * factor)
+                model.embedding.weight.zero_()
+                model.embedding.weight[:, :size] = weight * factor
             model.embedding.weight.requires_grad_(not frozen)
             return
     assert not frozen, "the configuration refuses a frozen embedding that no teacher has"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dagfm import metrics
 from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
@@ -27,6 +27,8 @@ from dagfm.training.sampling import Sampling
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
+LARGE_TABLE = 300_000
+"""From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Workshop:
         """
         if self.config.training.initialisation == "reference":
             return 0.0
-        rate = metrics.mean(self.prepared.train.labels, self.prepared.train.weights)
+        rate = self.prepared.train.click_rate()
         rate = min(max(rate, 1e-6), 1 - 1e-6)
         return math.log(rate / (1 - rate))
 
@@ -84,6 +86,8 @@ class Workshop:
             "decay": 0.25 / math.sqrt(rows),
             "dropout": self._auto_dropout(),
             "epochs": int(min(max(round(3200 / steps), 2), 20)),
+            "evaluations_per_epoch": int(min(max(round(steps / 2000), 1), 5)),
+            "updated_rows": "looked_up" if self.layout.table_rows > LARGE_TABLE else "all",
         }
         return settings.model_copy(update={key: auto[key] for key in auto if getattr(settings, key) == "auto"})
 
@@ -120,10 +124,21 @@ class Workshop:
         return model
 
     def trained(self, trained: Trained) -> CTRModel:
-        """The model of a finished phase, with its weights."""
-        model = self.model(trained.network, "weights are loaded")
-        model.load_state_dict(read_tensors(trained.weights))
+        """The network of a finished phase, with its weights."""
+        assert not isinstance(trained.network, BoostedConfig), "trees are no network"
+        return self.restored(trained.network, trained.weights)
+
+    def restored(self, network: NetworkConfig, weights: Path) -> CTRModel:
+        """A network with the weights of a file."""
+        model = self.model(network, "weights are loaded")
+        model.load_state_dict(read_tensors(weights))
         return model
+
+    def embeddings_of(self, teacher: Trained) -> list[tuple[Path, int]]:
+        """The files that hold an embedding a student can start from, and how many numbers a field has there."""
+        if isinstance(teacher.network, BoostedConfig):
+            return [(path, self.size_of(teacher.network.over)) for path in teacher.below]
+        return [(teacher.weights, self.size_of(teacher.network))]
 
     def size_of(self, network: NetworkConfig) -> int:
         """Numbers a field's vector has in the network's embedding (D)."""
@@ -156,13 +171,19 @@ class Trained:
 
     directory: Path
     fingerprint: str
-    network: NetworkConfig
+    network: NetworkConfig | BoostedConfig
     entry: Entry
 
     @property
     def weights(self) -> Path:
         """The file of its weights."""
         return self.directory / WEIGHTS
+
+    @property
+    def below(self) -> list[Path]:
+        """Of a boosted teacher, the weights of the networks that its trees stand on, a file a fold."""
+        assert isinstance(self.network, BoostedConfig)
+        return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
 
     @property
     def valid(self) -> dict[str, float]:

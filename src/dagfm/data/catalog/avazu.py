@@ -41,7 +41,7 @@ def _x4(name: str, size: int, min_count: int, published: dict[str, tuple[str, st
             *({"name": one, "type": "token", "min_count": min_count} for one in IDS),
         ),
         published=published,
-        notes=("The columns are anonymous in part, so no field has a side and nothing is recombined.",),
+        notes=("The columns are anonymous in part, so no field has a side.",),
     )
 
 

@@ -73,7 +73,7 @@ def _x4(name: str, size: int, min_count: int, published: dict[str, tuple[str, st
         published=published,
         notes=(
             "BARS' text says log2(x) for the counts; its code, and this file, is floor(ln(x)^2).",
-            "What the columns mean is not disclosed, so no field has a side and nothing is recombined.",
+            "What the columns mean is not disclosed, so no field has a side.",
         ),
     )
 
@@ -177,7 +177,7 @@ CRITEO_X1 = DataSet(
                 "FinalMLP": (".8149", ".4370"),
                 "FinalNet": (".8154", ".4365"),
             },
-            notes=("What the columns mean is not disclosed, so no field has a side and nothing is recombined.",),
+            notes=("What the columns mean is not disclosed, so no field has a side.",),
         )
     },
     others=(UNLABELLED,),

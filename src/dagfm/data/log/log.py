@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -120,17 +121,17 @@ class Log:
         """
         columns = list(dict.fromkeys(columns))
         own, joined = self._places(columns)
-        sides = [self._side(key, names) for key, names in joined.items()]
+        sides = {key: self._side(key, names) for key, names in joined.items()}
         read = list(dict.fromkeys([*own, *joined]))
         missed = dict.fromkeys(joined, 0)
         seen = 0
         largest = rows if isinstance(rows, int) else max(rows, default=1)
         for table in of_size(self._own(read, largest, start), rows):
             found = {name: table[name] for name in read}
-            for side in sides:
-                taken, absent = side.join(table[side.key])
+            for key, side in sides.items():
+                taken, places = side.join([table[key]])
                 found.update(zip(side.columns, taken, strict=True))
-                missed[side.key] += absent
+                missed[key] += places.null_count
             seen += len(table)
             yield pa.table({name: found[name] for name in columns})
         if seen == len(self):
@@ -139,6 +140,13 @@ class Log:
     def check(self, columns: Sequence[str]) -> None:
         """Raise what ``batches`` raises for columns that are nowhere, or in two places; nothing is read."""
         self._places(columns)
+
+    def plain_columns(self) -> list[str]:
+        """The columns that can be asked for: all but those that the log and a side table both have."""
+        places = Counter(
+            [*self._kinds, *(name for key, side in self._sides.items() for name in side.types if name != key)]
+        )
+        return [name for name in self.types if places[name] == 1]
 
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """All rows of some columns in memory. Raises what ``batches`` raises."""
@@ -195,7 +203,7 @@ class Log:
     def _side(self, key: str, columns: list[str]) -> Side:
         side = self._read_sides.get(key)
         if side is None or side.columns != tuple(columns):
-            side = self._read_sides[key] = Side(self._sides[key], key, columns)
+            side = self._read_sides[key] = Side(self._sides[key], [key], columns)
         return side
 
     def _count(self, missed: Mapping[str, int]) -> None:

@@ -60,7 +60,9 @@ def merge(staged: Staged, field: Field, codings: list[Coding], memory: int) -> t
     """
     entries = _Entries(staged, codings)
     passes = max(1, -(-entries.total * ENTRY_BYTES // memory))
-    groups = created(staged.folder / f"groups-{codings[0].index}.npy", np.int64, (entries.total,))
+    # Named by the field: several fields may be of one coding, and learn at the same time.
+    scratch = staged.folder / f"groups-{staged.schema.names.index(field.name)}.npy"
+    groups = created(scratch, np.int64, (entries.total,))
     survivors, often, places = [], [], []
     total = 0
     for turn in range(passes):
@@ -83,7 +85,7 @@ def merge(staged: Staged, field: Field, codings: list[Coding], memory: int) -> t
     rows[places_[order]] = np.arange(FIRST, FIRST + len(order), dtype=np.int32)
     rows[-1] = MISSING  # where a group of -1 looks
     maps = entries.row_maps(field.name, lambda at: rows[groups[at]])
-    (staged.folder / f"groups-{codings[0].index}.npy").unlink()
+    scratch.unlink()
     return vocabulary, maps
 
 

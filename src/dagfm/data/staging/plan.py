@@ -15,6 +15,7 @@ from dagfm.config.data import DataConfig
 from dagfm.data.label import check_classes, labels
 from dagfm.data.log import Log
 from dagfm.data.mapped import blocks, created
+from dagfm.data.scores import Scores
 from dagfm.data.split import (
     OUT,
     PARTS,
@@ -58,11 +59,13 @@ class Plan:
     parts: Parts
     """(n,), of all rows, those left out too."""
     clicks: Float32
-    """(n,)."""
+    """(n,), NaN of a training row without a label."""
     weights: Float32 | None
     """(n,)."""
     times: Float64 | None
     """(n,), where the split is by time."""
+    scores: Float32 | None
+    """(n,) logits, where another model's scores are the teacher."""
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -95,9 +98,10 @@ def make_plan(
     rows: int,
     advance: Advance,
     *,
+    scores: Scores | None = None,
     trainable: bool = True,
 ) -> Plan:
-    """Read labels, weights and what the split needs, ``rows`` rows at a time, and decide on every row's part.
+    """Read labels, weights, scores and what the split needs, ``rows`` rows at a time, and decide on every row's part.
 
     Raises InputError naming file and row for a cell that cannot be used, and, where the rows are to be ``trainable``,
     for a part that is empty or of one class.
@@ -114,15 +118,20 @@ def make_plan(
         clicks=created(folder / "clicks.npy", np.float32, (total,)),
         weights=created(folder / "weights.npy", np.float32, (total,)) if weighted else None,
         times=created(folder / "times.npy", np.float64, (total,)) if timed else None,
+        scores=created(folder / "scores.npy", np.float32, (total,)) if scores is not None else None,
     )
     for segment in plan.segments:
-        _read(plan, segment, data, rows, advance)
+        _read(plan, segment, data, scores, rows, advance)
         if trainable:
             named = " and ".join(f"'{column}'" for column in data.label.columns)
             _check_classes(plan, slice(segment.start, segment.stop), None, f"{segment.log.origin}: label {named}")
+    if scores is not None:
+        scores.check()
     shares = _split(plan, data, folder)
     if trainable:
         check_parts(plan.sizes(), shares)
+    if scores is not None:
+        _add_unlabelled(plan)
     if data.negatives is not None and data.negatives.keep is not None:
         _sample(plan, data.negatives.keep, data.negatives.seed)
     if trainable:
@@ -131,19 +140,25 @@ def make_plan(
     return plan
 
 
-def _read(plan: Plan, segment: Segment, data: DataConfig, rows: int, advance: Advance) -> None:
+def _read(plan: Plan, segment: Segment, data: DataConfig, scores: Scores | None, rows: int, advance: Advance) -> None:
     split = data.split if segment.part is None else None
     columns = [*data.label.columns]
     columns += [data.weight] if data.weight is not None else []
     columns += [split.column] if split is not None and split.column is not None else []
+    columns += scores.columns(segment.log) if scores is not None else []
     for start, table in _tables(segment.log, list(dict.fromkeys(columns)), rows):
         at = slice(segment.start + start, segment.start + start + table.height)
         try:
-            labelled = labels(table, data.label, segment.log.origin, data.weight)
+            # Of rows without a label only training has use, and only where the teacher has scored them.
+            may_lack = scores is not None and segment.part in (None, TRAIN)
+            labelled = labels(table, data.label, segment.log.origin, data.weight, unlabelled=may_lack)
             plan.clicks[at] = labelled.clicks
             if plan.weights is not None and labelled.weights is not None:
                 plan.weights[at] = labelled.weights
-            plan.parts[at] = np.where(labelled.kept, segment.part or TRAIN, OUT)
+            split_later = labelled.kept & ~np.isnan(labelled.clicks)
+            plan.parts[at] = np.where(split_later, segment.part or TRAIN, OUT)
+            if scores is not None and plan.scores is not None:
+                plan.scores[at] = scores.of(table, labelled.kept, segment.log, start)
             if split is not None and split.column is not None:
                 _place(plan, at, table[split.column], data, segment.log.origin)
         except BadValueError as error:
@@ -224,11 +239,18 @@ def _split(plan: Plan, data: DataConfig, folder: Path) -> Ratios | None:
     return ratios if free is not None and data.split.by != "column" and data.test is None else None
 
 
+def _add_unlabelled(plan: Plan) -> None:
+    """Make the rows without a label training rows, once the others are split as if these were not there."""
+    for block in blocks(len(plan)):
+        plan.parts[block][np.isnan(plan.clicks[block])] = TRAIN
+
+
 def _check_classes(plan: Plan, at: slice, part: int | None, what: str) -> None:
     """Raise InputError where the rows ``at`` of one part, or of all parts, are not of two classes."""
     lowest, highest, count = np.inf, -np.inf, 0
     for block in blocks(at.stop - at.start):
         here = plan.parts[at][block] == part if part is not None else plan.parts[at][block] != OUT
+        here &= ~np.isnan(plan.clicks[at][block])
         if plan.weights is not None:
             here &= plan.weights[at][block] > 0
         if here.any():

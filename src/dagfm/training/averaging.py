@@ -1,0 +1,88 @@
+"""The exponential moving average of the weights, shown in their place when a model is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from dagfm.nn.looked_up import LookedUp
+from dagfm.nn.model import CTRModel
+
+TABLE = "embedding.weight"
+
+
+class WeightAverage:
+    """``sum_i (1 - decay) decay^(t-i) w_i / (1 - decay^t)`` over the weights after each of t steps.
+
+    The sums start at zero, as Adam's moments do, so that the first weights, which are random, have no say beyond their
+    turn. Running figures of batch normalisation are averaged like the weights they belong to; parameters that do not
+    train are left out. Where a step moves the table's looked-up rows alone, the sum of another row waits until its next
+    turn and is then caught up at once, exactly: its weight stood still meanwhile.
+    """
+
+    def __init__(self, model: CTRModel, decay: float) -> None:
+        self.model, self.decay = model, decay
+        self.steps = 0
+        self.sums = {name: torch.zeros_like(value) for name, value in self._moving()}
+        self.last = torch.zeros(len(model.embedding.weight), dtype=torch.int64, device=model.embedding.weight.device)
+        """(rows,): the step up to which the sum of each row of the table reaches."""
+
+    @torch.no_grad()
+    def update(self, looked_up: LookedUp | None) -> None:
+        """Take in the weights after a step, which moved the rows ``looked_up`` of the table, or all."""
+        self.steps += 1
+        for name, value in self._moving():
+            if name != TABLE or looked_up is None:
+                self.sums[name].lerp_(value, 1 - self.decay)
+                if name == TABLE:
+                    self.last.fill_(self.steps)
+            else:
+                rows = looked_up.rows
+                sums = self._caught_up(rows, looked_up.values, self.steps - 1).lerp_(value[rows], 1 - self.decay)
+                self.sums[TABLE].index_copy_(0, rows, sums)
+                self.last[rows] = self.steps
+
+    @contextmanager
+    def in_place_of_weights(self) -> Iterator[None]:
+        """Put the average into the model for the length of a ``with``."""
+        moving = dict(self._moving())
+        with torch.no_grad():
+            if TABLE in moving:
+                every = torch.arange(len(self.last), device=self.last.device)
+                self.sums[TABLE] = self._caught_up(every, moving[TABLE], self.steps)
+                self.last.fill_(self.steps)
+            raw = {name: value.clone() for name, value in moving.items()}
+            for name, value in moving.items():
+                value.copy_(self.sums[name] / (1 - self.decay**self.steps))
+            self.model.embedding.restore_held()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in moving.items():
+                    value.copy_(raw[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next average depends on."""
+        return {"steps": torch.tensor(self.steps), "last": self.last} | {
+            f"sum/{name}": value for name, value in self.sums.items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave."""
+        self.steps = int(tensors["steps"])
+        self.last = tensors["last"].to(self.last.device)
+        self.sums = {name: tensors[f"sum/{name}"].to(value.device) for name, value in self.sums.items()}
+
+    def _caught_up(self, rows: Tensor, stood_at: Tensor, step: int) -> Tensor:
+        """The sums of ``rows`` (m,) as of ``step``, their weights having stood at ``stood_at`` (m, D)."""
+        kept = torch.pow(self.decay, (step - self.last[rows]).to(stood_at.dtype)).unsqueeze(1)
+        return self.sums[TABLE][rows] * kept + stood_at * (1 - kept)
+
+    def _moving(self) -> list[tuple[str, Tensor]]:
+        frozen = {name for name, value in self.model.named_parameters() if not value.requires_grad}
+        held = self.model.state_dict()
+        return [(name, value) for name, value in held.items() if name not in frozen and value.is_floating_point()]
