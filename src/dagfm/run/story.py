@@ -1,0 +1,201 @@
+"""The story of a run: teachers, their logits, students, baselines, what is served, and what results.json says of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dagfm.config import Config
+from dagfm.config.boosted import BoostedConfig
+from dagfm.config.models import Baseline
+from dagfm.config.networks import DAGFMConfig, FMConfig
+from dagfm.data.dataset import Prepared
+from dagfm.data.split import PARTS
+from dagfm.files import write_json
+from dagfm.progress import Progress
+from dagfm.report.results import assemble
+from dagfm.run.bundling import bundle_of
+from dagfm.run.directory import place_of
+from dagfm.serving.bundle import holds, write_bundle
+from dagfm.training.boosted import train_boosted
+from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
+from dagfm.training.pretrained import PretrainedVectors
+from dagfm.training.sampling import Sampling
+from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
+from dagfm.training.warm_up import WarmUp
+from dagfm.training.workshop import Entry, Trained, Workshop
+
+log = logging.getLogger(__name__)
+
+
+class Story:
+    """The models of a run, seed after seed."""
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        pretrained: PretrainedVectors,
+        directory: Path,
+        device: torch.device,
+        *,
+        several: bool,
+        progress: Progress,
+        baselines: tuple[Baseline, ...],
+    ) -> None:
+        self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
+        self.pretrained = pretrained
+        self.several, self.progress, self.baselines = several, progress, baselines
+        self.entries: list[Entry] = []
+        self.calibrations: list[dict[str, Any]] = []
+        self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
+
+    def tell(self, seed: int) -> None:
+        """Everything there is to train with one seed."""
+        shop = Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
+        phase = self.config.phase
+        teacherless = phase == "finetuning" and self.config.finetuning.kd_weight == 0
+        teachers = [] if teacherless or self.config.scores is not None else self._teachers(shop)
+        logits = None if teacherless else self._logits(shop, teachers)
+        if phase != "teacher_training":
+            for name, network in self.config.named("student"):
+                self._student(shop, name, network, teachers, logits)
+        if phase is None:
+            self._baselines(shop, logits)
+
+    def end(self) -> dict[str, Any]:
+        """Choose what to serve by validation figures, write the bundles and the results."""
+        served = {name: min(models, key=self._merit) for name, models in self.servable.items() if models}
+        for name, model in served.items():
+            if len(served) > 1:
+                self._bundle(self.directory / "bundles" / name, model)
+        self._remove_bundles(keep=served if len(served) > 1 else ())
+        chosen = min(served.values(), key=self._merit) if served else None
+        if chosen is not None:
+            self._bundle(self.directory / "bundle", chosen)
+        elif (self.directory / "bundle").exists():
+            self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
+        results = assemble(
+            self.directory,
+            rows=self._rows(),
+            models=self.entries,
+            served_by_seed=[model.entry for models in self.servable.values() for model in models],
+            served=chosen.entry if chosen else None,
+            weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
+            sampling=self._sampling(),
+            pretrained=self.pretrained.facts,
+            data=self.prepared.facts,
+            calibration=self.calibrations,
+        )
+        write_json(self.directory / "results.json", results)
+        return results
+
+    def _rows(self) -> dict[str, int]:
+        unlabelled = self.prepared.train.unlabelled
+        return {
+            **{part: len(getattr(self.prepared, part)) for part in PARTS},
+            **({"unlabelled": unlabelled} if unlabelled else {}),
+        }
+
+    def _sampling(self) -> dict[str, float] | None:
+        if self.config.data.negatives is None:
+            return None
+        sampling = Sampling.of(self.config.data.negatives)
+        return {
+            "negatives_kept": sampling.share,
+            "logit_shift": sampling.shift,
+            "negatives_of_valid_and_test_weigh": sampling.negatives_weigh,
+        }
+
+    def _bundle(self, directory: Path, student: Trained) -> None:
+        bundle = bundle_of(self.config, self.prepared, student)
+        if not holds(directory, bundle):
+            write_bundle(directory, bundle)
+
+    def _remove_bundles(self, keep: Collection[str]) -> None:
+        """Remove the bundles of students that the configuration no longer names."""
+        for bundle in (self.directory / "bundles").glob("*"):
+            if bundle.name not in keep:
+                log.info("removed %s: that student is no longer configured", bundle)
+                shutil.rmtree(bundle)
+
+    def _teachers(self, shop: Workshop) -> list[Trained]:
+        phase, warm_up = self.config.phase, self.config.warm_up
+        trained: list[Trained] = []
+        equal: Counter[str] = Counter()
+        for name, network in self.config.named("teacher"):
+            kind = json.dumps([network.definition, network.size, network.training], sort_keys=True)
+            equal[kind] += 1
+            place = self._place("teacher_training", name, seed=shop.seed)
+            source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
+            if isinstance(network, BoostedConfig):
+                teacher = train_boosted(shop, name, network, place, replica=equal[kind])
+            elif source is None or phase == "teacher_training":
+                teacher = train_teacher(shop, name, network, place, source, replica=equal[kind])
+            else:
+                teacher = take_over(shop, name, network, "teacher", source, place)
+            trained.append(teacher)
+            self.entries.append(teacher.entry)
+        return trained
+
+    def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
+        logits = write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
+        self.calibrations.append({"seed": shop.seed, **logits.calibration})
+        if len(teachers) > 1:
+            self.entries.append(ensemble_entry(shop, teachers, logits))
+        elif not teachers:
+            ((name, _),) = self.config.named("teacher")
+            self.entries.append(scores_entry(shop, name, logits))
+        return logits
+
+    def _student(
+        self, shop: Workshop, name: str, network: DAGFMConfig, teachers: list[Trained], logits: TeacherLogits | None
+    ) -> None:
+        place = self._place("distillation", name, seed=shop.seed)
+        if self.config.phase == "finetuning":
+            source = WarmUp.find(Path(str(self.config.warm_up)), ("distillation", "finetuning"), name)
+            distilled = take_over(shop, name, network, "student", source, place, logits)
+        else:
+            assert logits is not None, "without finetuning alone there is a teacher"
+            distilled = distil(shop, name, network, logits, teachers, place)
+        self.entries.append(distilled.entry)
+        models = [distilled]
+        if self.config.phase != "distillation":
+            start = WarmUp.of(distilled.directory)
+            place = self._place("finetuning", name, seed=shop.seed)
+            models.append(finetune(shop, name, network, logits, start, place))
+            self.entries.append(models[-1].entry)
+        self.servable[name].append(min(models, key=self._merit))
+
+    def _baselines(self, shop: Workshop, logits: TeacherLogits | None) -> None:
+        students = self.config.named("student")
+        if "scratch" in self.baselines:
+            for name, network in students:
+                called = "scratch" if len(students) == 1 else f"scratch-{name}"
+                self._baseline(shop, called, network, logits)
+        if "fm" in self.baselines:
+            self._baseline(shop, "fm", FMConfig(), logits)
+
+    def _baseline(
+        self, shop: Workshop, name: str, network: DAGFMConfig | FMConfig, logits: TeacherLogits | None
+    ) -> None:
+        training = self.config.training
+        settings = training.fm if isinstance(network, FMConfig) else training.scratch
+        place = self._place("baselines", name, seed=shop.seed)
+        self.entries.append(train_baseline(shop, name, network, settings, logits, place).entry)
+
+    def _merit(self, model: Trained) -> float:
+        """Smaller is better: the validation figure that decides what is served."""
+        monitor = self.config.training.finetuning.monitor
+        figure = model.valid[monitor]
+        return -figure if monitor == "auc" else figure
+
+    def _place(self, *parts: str, seed: int) -> Path:
+        return place_of(self.directory, *parts, seed=seed, several=self.several)
