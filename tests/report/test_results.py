@@ -58,7 +58,12 @@ def test_summary_is_mean_and_sample_deviation(results: dict[str, Any]) -> None:
 def test_comparisons_are_of_the_same_seed(results: dict[str, Any]) -> None:
     lines = {line["minus"]: line for line in results["comparisons"]}
     assert list(lines) == ["teacher", "scratch"]
-    assert lines["teacher"]["auc"] == {"mean": pytest.approx(0.02 / 3), "std": pytest.approx(0.0152753, abs=1e-6)}
+    teacher = lines["teacher"]["auc"]
+    assert (teacher["mean"], teacher["std"]) == (pytest.approx(0.02 / 3), pytest.approx(0.0152753, abs=1e-6))
+    assert teacher["standard_error"] == pytest.approx(0.0152753 / 3**0.5, abs=1e-6)
+    assert teacher["sigma"] == pytest.approx(teacher["mean"] / teacher["standard_error"])
+    assert [line["seed"] for line in teacher["by_seed"]] == [1, 2, 3]
+    assert [line["difference"] for line in teacher["by_seed"]] == pytest.approx([-0.01, 0.01, 0.02])
     assert lines["scratch"]["auc"]["mean"] == pytest.approx((0.10 + 0.13 + 0.15) / 3)
 
 
@@ -89,8 +94,10 @@ def test_markdown_is_a_table_with_one_line_a_model_and_phase(results: dict[str, 
 
 def test_the_verdict_is_a_sentence_a_comparison(results: dict[str, Any]) -> None:
     assert verdict(results) == [
-        "student - teacher: AUC +0.00667 ± 0.01528, logloss -0.00667",
-        "student - scratch: AUC +0.12667 ± 0.02517, logloss -0.12667",
+        "student - teacher: AUC +0.00667 ± 0.01528 (+0.8 sigma: undecided), "
+        "logloss -0.00667 ± 0.01528 (-0.8 sigma: undecided)",
+        "student - scratch: AUC +0.12667 ± 0.02517 (+8.7 sigma: better), "
+        "logloss -0.12667 ± 0.02517 (-8.7 sigma: better)",
     ]
 
 

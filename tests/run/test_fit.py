@@ -14,7 +14,7 @@ from clicks import STAGES, Finished, Silent, Told, small_config
 import dagfm
 from dagfm.files import MANIFEST
 
-PHASE = {"inputs.json", "manifest.json", "metrics.jsonl", "weights.safetensors"}
+PHASE = {"inputs.json", "manifest.json", "metrics.jsonl", "weights.safetensors", "valid-logits.npy", "test-logits.npy"}
 BUNDLE = {"calibration.json", "encoder.json", "manifest.json", "vocabulary", "weights.safetensors"}
 
 

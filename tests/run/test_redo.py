@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -13,7 +14,9 @@ import yaml
 from clicks import STAGES, Silent, click_log, small_config
 
 import dagfm
+from dagfm.files import open_sealed, seal
 from dagfm.training import loop
+from dagfm.training.stage import FORMAT, KIND
 
 
 class Redo:
@@ -84,6 +87,22 @@ def test_a_second_fit_trains_and_writes_nothing(redo: Redo) -> None:
     assert "redone" not in redo.log
     assert (redo.run / "results.json").read_bytes() == results
     assert {path: path.read_bytes() for path in (redo.run / "bundle").rglob("*") if path.is_file()} == bundle
+
+
+def test_a_phase_of_before_logits_were_kept_is_scored_again(redo: Redo) -> None:
+    redo()
+    results = json.loads((redo.run / "results.json").read_text())
+    stage = redo.run / "baselines" / "fm" / "decay-0.001-dropout-0.1"
+    facts = open_sealed(stage, KIND, FORMAT)
+    names = [name for name in facts.pop("files") if not name.endswith("-logits.npy")]
+    kept = (stage / "test-logits.npy").read_bytes()
+    (stage / "valid-logits.npy").unlink()
+    (stage / "test-logits.npy").unlink()
+    seal(stage, KIND, FORMAT, names, {key: facts[key] for key in facts if key not in ("kind", "format")})
+    assert redo() == {"baselines/fm/decay-0.001-dropout-0.1"}
+    assert redo.trained == []
+    assert (stage / "test-logits.npy").read_bytes() == kept
+    assert json.loads((redo.run / "results.json").read_text()) == results
 
 
 def test_a_setting_of_finetuning_redoes_finetuning_alone(redo: Redo) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
+
+from dagfm.report.comparisons import Entry, Errors, claims, comparisons, spread
 
 FORMAT = 1
 _FIGURES = ("auc", "logloss", "logit_mse")
 _COSTS = ("parameters", "multiply_adds", "training_rows_per_second", "scoring_rows_per_second")
-
-Entry = Mapping[str, Any]
 
 
 def assemble(
@@ -26,16 +26,19 @@ def assemble(
     pretrained: Mapping[str, Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
     calibration: Sequence[Mapping[str, Any]] = (),
+    errors: Errors | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
 
     ``models``: one entry a model, phase and seed; ``served_by_seed``: of each student and seed, the phase that is best
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
-    ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by.
+    ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
+    ``errors``: how far test rows can tell models apart.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
+    compared = comparisons(groups, errors or {})
     return {
         "format": FORMAT,
         "run": str(directory),
@@ -48,7 +51,8 @@ def assemble(
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],
-        "comparisons": _comparisons(groups),
+        "comparisons": compared,
+        "claims": claims(compared),
     }
 
 
@@ -67,43 +71,12 @@ def _summary(group: Sequence[Entry]) -> dict[str, Any]:
         "seeds": [entry["seed"] for entry in group],
         **{key: _mean([entry[key] for entry in group]) for key in _COSTS},
         "metrics": {
-            part: {key: _spread([entry["metrics"][part][key] for entry in group]) for key in _FIGURES}
+            part: {key: spread([entry["metrics"][part][key] for entry in group]) for key in _FIGURES}
             for part in ("valid", "test")
         },
     }
 
 
-def _comparisons(groups: Sequence[Sequence[Entry]]) -> list[dict[str, Any]]:
-    """Test figures of every served student minus those of every teacher and baseline, seed by seed."""
-    students = [group for group in groups if group[0]["phase"] == "served"]
-    others = [group for group in groups if group[0]["role"] != "student"]
-    return [
-        {
-            "of": student[0]["name"],
-            "minus": other[0]["name"],
-            **{
-                key: _spread([_difference(mine, theirs, key) for mine, theirs in zip(student, other, strict=True)])
-                for key in ("auc", "logloss")
-            },
-        }
-        for student in students
-        for other in others
-        if [entry["seed"] for entry in student] == [entry["seed"] for entry in other]
-    ]
-
-
-def _difference(mine: Entry, theirs: Entry, key: str) -> float:
-    return float(mine["metrics"]["test"][key] - theirs["metrics"]["test"][key])
-
-
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float | None] | None:
-    """Mean and sample standard deviation over seeds (None for one seed); None where the figure does not exist."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    return {"mean": fmean(known), "std": stdev(known) if len(known) > 1 else None}

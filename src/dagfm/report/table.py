@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dagfm.report.comparisons import HOLDS
+
 HEADER = (
     "model", "phase", "test AUC", "test logloss", "logit MSE", "parameters", "multiply-adds", "scoring rows/s",
 )  # fmt: skip
@@ -45,16 +47,39 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def verdict(results: Mapping[str, Any]) -> list[str]:
-    """One sentence a comparison: what the served student is worth beside its teacher and the baselines."""
-    sentences = []
-    for difference in results["comparisons"]:
-        spread = difference["auc"]["std"]
-        sentences.append(
-            f"{difference['of']} - {difference['minus']}: AUC {difference['auc']['mean']:+.5f}"
-            + (f" ± {spread:.5f}" if spread is not None else "")
-            + f", logloss {difference['logloss']['mean']:+.5f}"
+    """One sentence a comparison: what the served student is worth beside its teacher and the baselines.
+
+    Over seeds with the standard deviation, how many standard errors that is and what it carries; of one seed with the
+    95 % interval over test rows. Results of an older dagfm tell less.
+    """
+    words = {"auc": "AUC", "logloss": "logloss"}
+    claims = {(line["of"], line["minus"], line["figure"]): line for line in results.get("claims", ())}
+    return [
+        f"{line['of']} - {line['minus']}: "
+        + ", ".join(
+            f"{word} {_difference(line[key], claims.get((line['of'], line['minus'], key)))}"
+            for key, word in words.items()
         )
-    return sentences
+        for line in results["comparisons"]
+    ]
+
+
+def _difference(difference: Mapping[str, Any], claim: Mapping[str, Any] | None) -> str:
+    told = f"{difference['mean']:+.5f}"
+    if difference["std"] is not None:
+        told += f" ± {difference['std']:.5f}"
+    if claim is None:
+        return told
+    if claim["sigma"] is not None:
+        return f"{told} ({claim['sigma']:+.1f} sigma: {_judged(claim)})"
+    interval = difference["by_seed"][0]["interval"] if len(difference["by_seed"]) == 1 else None
+    return told if interval is None else f"{told} [{interval[0]:+.5f}, {interval[1]:+.5f}]"
+
+
+def _judged(claim: Mapping[str, Any]) -> str:
+    if claim["verdict"] == HOLDS:
+        return "better"
+    return "worse" if claim["reverse"] == HOLDS else "undecided"
 
 
 def _cost(value: float | None) -> str:

@@ -23,6 +23,7 @@ from dagfm.progress import Progress
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import place_of
+from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.training.boosted import train_boosted
 from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
@@ -30,7 +31,7 @@ from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
 from dagfm.training.warm_up import WarmUp
-from dagfm.training.workshop import Entry, Trained, Workshop
+from dagfm.training.workshop import Trained, Workshop
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Story:
         self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
         self.pretrained = pretrained
         self.several, self.progress, self.baselines = several, progress, baselines
-        self.entries: list[Entry] = []
+        self.models: list[Model] = []
         self.calibrations: list[dict[str, Any]] = []
         self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
 
@@ -82,17 +83,19 @@ class Story:
             self._bundle(self.directory / "bundle", chosen)
         elif (self.directory / "bundle").exists():
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
+        servable = [Model.of(trained) for students in self.servable.values() for trained in students]
         results = assemble(
             self.directory,
             rows=self._rows(),
-            models=self.entries,
-            served_by_seed=[model.entry for models in self.servable.values() for model in models],
+            models=[model.entry for model in self.models],
+            served_by_seed=[model.entry for model in servable],
             served=chosen.entry if chosen else None,
             weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
             sampling=self._sampling(),
             pretrained=self.pretrained.facts,
             data=self.prepared.facts,
             calibration=self.calibrations,
+            errors=standard_errors(self.models, servable, self.prepared.test, Sampling.of(self.config.data.negatives)),
         )
         write_json(self.directory / "results.json", results)
         return results
@@ -142,17 +145,17 @@ class Story:
             else:
                 teacher = take_over(shop, name, network, "teacher", source, place)
             trained.append(teacher)
-            self.entries.append(teacher.entry)
+            self.models.append(Model.of(teacher))
         return trained
 
     def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
         logits = write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
         self.calibrations.append({"seed": shop.seed, **logits.calibration})
         if len(teachers) > 1:
-            self.entries.append(ensemble_entry(shop, teachers, logits))
+            self.models.append(Model.cached(ensemble_entry(shop, teachers, logits), logits))
         elif not teachers:
             ((name, _),) = self.config.named("teacher")
-            self.entries.append(scores_entry(shop, name, logits))
+            self.models.append(Model.cached(scores_entry(shop, name, logits), logits))
         return logits
 
     def _student(
@@ -165,13 +168,13 @@ class Story:
         else:
             assert logits is not None, "without finetuning alone there is a teacher"
             distilled = distil(shop, name, network, logits, teachers, place)
-        self.entries.append(distilled.entry)
+        self.models.append(Model.of(distilled))
         models = [distilled]
         if self.config.phase != "distillation":
             start = WarmUp.of(distilled.directory)
             place = self._place("finetuning", name, seed=shop.seed)
             models.append(finetune(shop, name, network, logits, start, place))
-            self.entries.append(models[-1].entry)
+            self.models.append(Model.of(models[-1]))
         self.servable[name].append(min(models, key=self._merit))
 
     def _baselines(self, shop: Workshop, logits: TeacherLogits | None) -> None:
@@ -189,7 +192,7 @@ class Story:
         training = self.config.training
         settings = training.fm if isinstance(network, FMConfig) else training.scratch
         place = self._place("baselines", name, seed=shop.seed)
-        self.entries.append(train_baseline(shop, name, network, settings, logits, place).entry)
+        self.models.append(Model.of(train_baseline(shop, name, network, settings, logits, place)))
 
     def _merit(self, model: Trained) -> float:
         """Smaller is better: the validation figure that decides what is served."""

@@ -16,12 +16,12 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.errors import InputError
 from dagfm.files import write_bytes
-from dagfm.training.phases import Fold, train_teacher
-from dagfm.training.scoring import chunks_of, figures, score_chunks, scores_of, scoring_speed
+from dagfm.training.phases import Fold, measure, train_teacher
+from dagfm.training.scoring import chunks_of, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.tallies import Tally, tallied_fields
 from dagfm.training.trees import TALLIES, TREES, boosted_scores, columns_of, lightgbm, write_tallies
-from dagfm.training.workshop import Entry, Trained, Workshop
+from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_file
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -64,7 +64,7 @@ def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: P
     seconds = time.perf_counter() - started
     shop.progress.finish()
     entry = _entry(shop, Trained(directory, stage.fingerprint, config, {}), name, members, trees, seconds)
-    stage.finish([TREES, TALLIES], {"result": entry})
+    stage.finish([TREES, TALLIES, *map(logits_file, JUDGED)], {"result": entry})
     return Trained(directory, stage.fingerprint, config, entry)
 
 
@@ -124,7 +124,6 @@ def _entry(
 ) -> Entry:
     """The teacher's line of results; it costs what all its folds cost, and comparing is no multiply-add."""
     scores = boosted_scores(shop, trained)
-    valid, test = shop.prepared.valid, shop.prepared.test
     below = [member.entry for member in members]
     seconds += sum(entry["training_seconds"] for entry in below)
     rows = sum(entry["training_seconds"] * entry["training_rows_per_second"] for entry in below)
@@ -139,11 +138,8 @@ def _entry(
         # Of a tree, a threshold a split and a number a leaf.
         "parameters": sum(entry["parameters"] for entry in below) + 2 * leaves - trees.num_trees(),
         "multiply_adds": sum(entry["multiply_adds"] for entry in below),
-        "scoring_rows_per_second": scoring_speed(scores, test),
+        "scoring_rows_per_second": scoring_speed(scores, shop.prepared.test),
         "training_rows_per_second": rows / seconds,
         "training_seconds": seconds,
-        "metrics": {
-            "valid": figures(valid, score_chunks(scores, chunks_of(valid.rows), len(valid)), None, shop.sampling),
-            "test": figures(test, score_chunks(scores, chunks_of(test.rows), len(test)), None, shop.sampling),
-        },
+        "metrics": {part: measure(shop, trained.directory, scores, part, None) for part in JUDGED},
     }

@@ -11,15 +11,17 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import FMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.data.batches import Batches
-from dagfm.encoding.rows import Indices
+from dagfm.data.dataset import Dataset
+from dagfm.encoding.rows import Float32, Indices
+from dagfm.files import write_array
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.loop import METRICS, WEIGHTS, Task, train
-from dagfm.training.scoring import evaluate, scores_of, scoring_speed
+from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
 from dagfm.training.warm_up import WarmUp, start_embedding
-from dagfm.training.workshop import Entry, Trained, Workshop
+from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_file
 
 
 @dataclass(frozen=True)
@@ -269,9 +271,10 @@ def take_over(
 def _measured(
     shop: Workshop, stage: Stage, network: NetworkConfig, facts: Mapping[str, Any], logits: TeacherLogits | None
 ) -> Trained:
-    """A finished phase, its distance to the teacher measured again where that is another teacher by now."""
+    """A finished phase, measured again where its teacher is another by now or an older dagfm has kept no logits."""
     done = Trained(stage.directory, stage.fingerprint, network, facts["result"])
-    if facts.get("measured_against") == (logits.fingerprint if logits else None):
+    same_teacher = facts.get("measured_against") == (logits.fingerprint if logits else None)
+    if same_teacher and all(logits_file(part) in facts["files"] for part in JUDGED):
         return done
     return _finish(shop, stage, shop.trained(done), done.entry, logits, list(facts["files"]))
 
@@ -286,9 +289,10 @@ def _finish(
 ) -> Trained:
     """Evaluate a model with its final weights and seal its stage with its line of results, of which ``line`` says what
     only training knows."""
-    prepared = shop.prepared
-    valid = evaluate(model, prepared.valid, logits.read("valid") if logits else None, shop.sampling)
-    test = evaluate(model, prepared.test, logits.read("test") if logits else None, shop.sampling)
+    measured = {
+        part: measure(shop, stage.directory, scores_of(model), part, logits.read(part) if logits else None)
+        for part in JUDGED
+    }
     result: Entry = {
         "name": line["name"],
         "role": line["role"],
@@ -297,9 +301,9 @@ def _finish(
         "seed": shop.seed,
         "parameters": model.network_parameters,
         "multiply_adds": model.network.multiply_adds,
-        "scoring_rows_per_second": scoring_speed(scores_of(model), prepared.test),
+        "scoring_rows_per_second": scoring_speed(scores_of(model), shop.prepared.test),
         **line,
-        "metrics": {"valid": valid, "test": test},
+        "metrics": measured,
     }
     facts = {
         "result": result,
@@ -308,8 +312,16 @@ def _finish(
         "measured_against": logits.fingerprint if logits else None,
         **({"pretrained": shop.pretrained.facts} if shop.pretrained.fields else {}),
     }
-    stage.finish(names, facts)
+    stage.finish({*names, *map(logits_file, JUDGED)}, facts)
     return Trained(stage.directory, stage.fingerprint, model.config, result)
+
+
+def measure(shop: Workshop, directory: Path, scores: Scores, part: str, teacher: Float32 | None) -> dict[str, Any]:
+    """Score the rows of a part, keep the logits in ``directory``, and return their figures."""
+    dataset: Dataset = getattr(shop.prepared, part)
+    logits = score_chunks(scores, chunks_of(dataset.rows), len(dataset))
+    write_array(directory / logits_file(part), logits)
+    return figures(dataset, logits, teacher, shop.sampling)
 
 
 def _is_boosted(trained: Trained) -> bool:

@@ -17,6 +17,8 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
+from dagfm.data.mapped import mapped
+from dagfm.encoding.rows import Float32
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
@@ -27,6 +29,15 @@ from dagfm.training.sampling import Sampling
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
+JUDGED = ("valid", "test")
+"""The parts that every finished model is measured on; its logits of their rows are kept."""
+
+
+def logits_file(part: str) -> str:
+    """The file of a finished phase with its model's logits of the valid or test rows."""
+    return f"{part}-logits.npy"
+
+
 LARGE_TABLE = 300_000
 """From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
@@ -184,6 +195,11 @@ class Trained:
         """Of a boosted teacher, the weights of the networks that its trees stand on, a file a fold."""
         assert isinstance(self.network, BoostedConfig)
         return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
+
+    def logits(self, part: str) -> Float32 | None:
+        """Logits (n,) of the valid or test rows, memory-mapped; None where an older dagfm has not kept them."""
+        path = self.directory / logits_file(part)
+        return mapped(path) if path.exists() else None
 
     @property
     def valid(self) -> dict[str, float]:
