@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dagfm.config import load_config as load_config
     from dagfm.errors import DagfmError as DagfmError
     from dagfm.errors import InputError as InputError
+    from dagfm.run.distil import distil as distil
     from dagfm.run.fit import Run as Run
     from dagfm.run.fit import fit as fit
     from dagfm.serving.scorer import Scorer as Scorer
@@ -24,6 +25,7 @@ _HOME = {
     "DagfmError": "dagfm.errors",
     "InputError": "dagfm.errors",
     "Run": "dagfm.run.fit",
+    "distil": "dagfm.run.distil",
     "fit": "dagfm.run.fit",
     "Scorer": "dagfm.serving.scorer",
     "load": "dagfm.serving.scorer",
@@ -35,6 +37,7 @@ __all__ = [
     "Run",
     "Scorer",
     "__version__",
+    "distil",
     "fit",
     "interop",
     "load",

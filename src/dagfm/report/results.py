@@ -26,6 +26,7 @@ def assemble(
     pretrained: Mapping[str, Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
     calibration: Sequence[Mapping[str, Any]] = (),
+    config: str | None = None,
     errors: Errors | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
@@ -34,7 +35,7 @@ def assemble(
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
     ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
-    ``errors``: how far test rows can tell models apart.
+    ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -42,6 +43,7 @@ def assemble(
     return {
         "format": FORMAT,
         "run": str(directory),
+        "config": config,
         "rows": dict(rows),
         "weighted": weighted,
         "sampling": None if sampling is None else dict(sampling),

@@ -26,6 +26,10 @@ from dagfm.training.warm_up import ENCODER, PREPARED
 _ENVIRONMENT = "environment.json"
 _KIND = "dagfm run"
 _LOCK = ".lock"
+CONFIG = "config.yaml"
+"""The resolved configuration."""
+RESULTS = "results.json"
+"""All figures, written last."""
 
 
 def default_directory(source: str | Path | Mapping[str, Any] | Config) -> Path:
@@ -45,14 +49,11 @@ def claim(directory: Path) -> Iterator[None]:
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file, expected a directory for the run")
     held = [path.name for path in directory.iterdir() if not _is_ours(path.name)] if directory.exists() else []
-    if held:
-        marker = directory / _ENVIRONMENT
-        said = read_json(marker) if marker.is_file() else None
-        if not isinstance(said, dict) or said.get("kind") != _KIND:
-            raise InputError(
-                f"{directory}: holds something that is not a dagfm run ({', '.join(sorted(held)[:3])} ...); "
-                "name another directory with -o"
-            )
+    if held and not is_run(directory):
+        raise InputError(
+            f"{directory}: holds something that is not a dagfm run ({', '.join(sorted(held)[:3])} ...); "
+            "name another directory with -o"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / _LOCK)
     try:
@@ -95,8 +96,7 @@ def _seed_in(folder: Path) -> int | None:
 
 def describe(directory: Path, config: Config, prepared: Prepared) -> None:
     """Write the resolved configuration, the environment, which prepared data was used, and a copy of its encoder."""
-    written = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_bytes(directory / "config.yaml", written.encode())
+    write_config(directory, config)
     environment = {
         "kind": _KIND,
         "format": 1,
@@ -118,6 +118,19 @@ def describe(directory: Path, config: Config, prepared: Prepared) -> None:
     shutil.rmtree(directory / ENCODER, ignore_errors=True)
     write_encoder(prepared.encoder, directory / ENCODER)
     write_json(made_from, now)
+
+
+def write_config(directory: Path, config: Config) -> None:
+    """Write the resolved configuration."""
+    written = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_bytes(directory / CONFIG, written.encode())
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a run has begun in ``directory``."""
+    marker = directory / _ENVIRONMENT
+    said = read_json(marker) if marker.is_file() else None
+    return isinstance(said, dict) and said.get("kind") == _KIND
 
 
 def _is_ours(name: str) -> bool:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32
+from dagfm.files import open_sealed
 from dagfm.metrics import Difference, Standing, auc_difference, logloss_difference
 from dagfm.training.sampling import Sampling
+from dagfm.training.stage import FORMAT, KIND
 from dagfm.training.teacher_logits import TeacherLogits
-from dagfm.training.workshop import Entry, Trained
+from dagfm.training.workshop import Entry, Trained, kept_logits
 
 ROWS = 1 << 20
 """Standard errors come from at most this many rows, evenly spaced, and are scaled to all: of a million rows they are
@@ -31,7 +35,12 @@ class Model:
     @classmethod
     def of(cls, trained: Trained) -> Model:
         """A finished phase."""
-        return cls(trained.entry, trained.logits)
+        return cls(trained.entry, partial(kept_logits, trained.directory))
+
+    @classmethod
+    def standing(cls, directory: Path) -> Model:
+        """The finished phase in ``directory``, as it stands; raises InputError when there is none or it is damaged."""
+        return cls(open_sealed(directory, KIND, FORMAT)["result"], partial(kept_logits, directory))
 
     @classmethod
     def cached(cls, entry: Entry, logits: TeacherLogits) -> Model:

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,20 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.split import PARTS
-from dagfm.files import write_json
+from dagfm.files import digest, write_json
 from dagfm.progress import Progress
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
-from dagfm.run.directory import place_of
+from dagfm.run.directory import CONFIG, RESULTS, place_of
 from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.training.boosted import train_boosted
-from dagfm.training.phases import distil, finetune, take_over, train_baseline, train_teacher
+from dagfm.training.phases import distil, finetune, regularised, take_over, train_baseline, train_teacher
 from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
 from dagfm.training.warm_up import WarmUp
-from dagfm.training.workshop import Trained, Workshop
+from dagfm.training.workshop import Entry, Trained, Workshop
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Story:
 
     def tell(self, seed: int) -> None:
         """Everything there is to train with one seed."""
-        shop = Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
+        shop = self._shop(seed)
         phase = self.config.phase
         teacherless = phase == "finetuning" and self.config.finetuning.kd_weight == 0
         teachers = [] if teacherless or self.config.scores is not None else self._teachers(shop)
@@ -70,6 +70,31 @@ class Story:
                 self._student(shop, name, network, teachers, logits)
         if phase is None:
             self._baselines(shop, logits)
+
+    def add(self, seed: int, fresh: Collection[str], earlier: Sequence[Entry]) -> None:
+        """Train the ``fresh`` students with one seed, from the logits that are there; all other models stay as is.
+
+        ``earlier``: this seed's lines of results. Nothing of a teacher is built: of its files an embedding is read,
+        where students start from one. Raises InputError when one of these phases is not finished or is damaged.
+        """
+        shop = self._shop(seed)
+        teachers = [
+            Trained.standing(self._place("teacher_training", name, seed=seed), network)
+            for name, network in self.config.named("teacher")
+            if self.config.scores is None
+        ]
+        self.models += map(Model.of, teachers)
+        logits = self._told(shop, teachers, TeacherLogits.standing(self._place("teacher_logits", seed=seed)))
+        for name, network in self.config.named("student"):
+            if name in fresh:
+                self._student(shop, name, network, teachers, logits)
+                continue
+            phases = [self._place(phase, name, seed=seed) for phase in ("distillation", "finetuning")]
+            self._finished(name, [Trained.standing(place, network) for place in phases])
+        for entry in earlier:
+            if entry["role"] == "baseline":
+                place = self._place("baselines", entry["name"], seed=seed)
+                self.models.append(Model.standing(place / regularised(entry["decay"], entry["dropout"])))
 
     def end(self) -> dict[str, Any]:
         """Choose what to serve by validation figures, write the bundles and the results."""
@@ -95,9 +120,10 @@ class Story:
             pretrained=self.pretrained.facts,
             data=self.prepared.facts,
             calibration=self.calibrations,
+            config=digest(self.directory / CONFIG),
             errors=standard_errors(self.models, servable, self.prepared.test, Sampling.of(self.config.data.negatives)),
         )
-        write_json(self.directory / "results.json", results)
+        write_json(self.directory / RESULTS, results)
         return results
 
     def _rows(self) -> dict[str, int]:
@@ -149,7 +175,12 @@ class Story:
         return trained
 
     def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
-        logits = write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
+        return self._told(
+            shop, teachers, write_teacher_logits(shop, teachers, self._place("teacher_logits", seed=shop.seed))
+        )
+
+    def _told(self, shop: Workshop, teachers: list[Trained], logits: TeacherLogits) -> TeacherLogits:
+        """The logits, once what they say of the teacher is among the results."""
         self.calibrations.append({"seed": shop.seed, **logits.calibration})
         if len(teachers) > 1:
             self.models.append(Model.cached(ensemble_entry(shop, teachers, logits), logits))
@@ -168,20 +199,24 @@ class Story:
         else:
             assert logits is not None, "without finetuning alone there is a teacher"
             distilled = distil(shop, name, network, logits, teachers, place)
-        self.models.append(Model.of(distilled))
         models = [distilled]
         if self.config.phase != "distillation":
             start = WarmUp.of(distilled.directory)
             place = self._place("finetuning", name, seed=shop.seed)
             models.append(finetune(shop, name, network, logits, start, place))
-            self.models.append(Model.of(models[-1]))
-        self.servable[name].append(min(models, key=self._merit))
+        self._finished(name, models)
+
+    def _finished(self, name: str, phases: list[Trained]) -> None:
+        """A student's phases are over: the best on validation may be served."""
+        self.models += map(Model.of, phases)
+        self.servable[name].append(min(phases, key=self._merit))
 
     def _baselines(self, shop: Workshop, logits: TeacherLogits | None) -> None:
         students = self.config.named("student")
         if "scratch" in self.baselines:
             for name, network in students:
-                called = "scratch" if len(students) == 1 else f"scratch-{name}"
+                # The one that a run began with keeps its baseline when students are added to it.
+                called = "scratch" if len(students) == 1 or name == "student" else f"scratch-{name}"
                 self._baseline(shop, called, network, logits)
         if "fm" in self.baselines:
             self._baseline(shop, "fm", FMConfig(), logits)
@@ -193,6 +228,9 @@ class Story:
         settings = training.fm if isinstance(network, FMConfig) else training.scratch
         place = self._place("baselines", name, seed=shop.seed)
         self.models.append(Model.of(train_baseline(shop, name, network, settings, logits, place)))
+
+    def _shop(self, seed: int) -> Workshop:
+        return Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
 
     def _merit(self, model: Trained) -> float:
         """Smaller is better: the validation figure that decides what is served."""

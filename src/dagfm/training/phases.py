@@ -161,13 +161,18 @@ def train_baseline(
         for dropout in settings.dropout:
             one = shop.settled(PhaseConfig(**{**settings.model_dump(), "decay": decay, "dropout": dropout}))
             stage = Stage(
-                directory / f"decay-{one.decay:g}-dropout-{one.dropout:g}",
+                directory / regularised(one.decay, one.dropout),
                 shop.inputs(network, "student", training={key: one.model_dump()}),
             )
             label = {"name": name, "role": "baseline", "phase": "scratch"}
             tried.append(_phase(shop, stage, network, label, start=lambda model: None, settings=one, logits=logits))
     monitor, sign = settings.monitor, -1.0 if settings.monitor == "auc" else 1.0
     return min(tried, key=lambda trained: sign * trained.valid[monitor])
+
+
+def regularised(decay: Any, dropout: Any) -> str:
+    """The folder of a baseline with this regularisation."""
+    return f"decay-{decay:g}-dropout-{dropout:g}"
 
 
 def _phase(

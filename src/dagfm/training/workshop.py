@@ -19,6 +19,7 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.mapped import mapped
 from dagfm.encoding.rows import Float32
+from dagfm.files import open_sealed
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
@@ -26,6 +27,7 @@ from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
 from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.sampling import Sampling
+from dagfm.training.stage import FORMAT, KIND, Stage
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
@@ -36,6 +38,13 @@ JUDGED = ("valid", "test")
 def logits_file(part: str) -> str:
     """The file of a finished phase with its model's logits of the valid or test rows."""
     return f"{part}-logits.npy"
+
+
+def kept_logits(directory: Path, part: str) -> Float32 | None:
+    """Logits (n,) of the valid or test rows by the model of a finished phase, memory-mapped; None where an older dagfm
+    has not kept them."""
+    path = directory / logits_file(part)
+    return mapped(path) if path.exists() else None
 
 
 LARGE_TABLE = 300_000
@@ -196,10 +205,11 @@ class Trained:
         assert isinstance(self.network, BoostedConfig)
         return [self.directory / f"fold-{fold + 1}" / WEIGHTS for fold in range(self.network.folds)]
 
-    def logits(self, part: str) -> Float32 | None:
-        """Logits (n,) of the valid or test rows, memory-mapped; None where an older dagfm has not kept them."""
-        path = self.directory / logits_file(part)
-        return mapped(path) if path.exists() else None
+    @classmethod
+    def standing(cls, directory: Path, network: NetworkConfig | BoostedConfig) -> Trained:
+        """A finished phase as it stands, whatever it was made from; raises InputError when it is none or damaged."""
+        facts = open_sealed(directory, KIND, FORMAT)
+        return cls(directory, Stage(directory, facts["inputs"]).fingerprint, network, facts["result"])
 
     @property
     def valid(self) -> dict[str, float]:
