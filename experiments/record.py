@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from dagfm.report.frontier import advice
 from dagfm.report.table import markdown, verdict
 
 
@@ -18,7 +19,8 @@ def record(run: Path, folder: Path) -> None:
     for name in ("results.json", "environment.json"):
         shutil.copyfile(run / name, folder / name)
     results = json.loads((run / "results.json").read_text())
-    lines = [markdown(results), "", *(f"- {sentence}" for sentence in verdict(results))]
+    told = [*verdict(results), *([said.removeprefix("+ ")] if (said := advice(results)) else [])]
+    lines = [markdown(results), "", *(f"- {sentence}" for sentence in told)]
     (folder / "table.md").write_text("\n".join(lines) + "\n")
 
 

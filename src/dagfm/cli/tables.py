@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dagfm.report.frontier import HEADER as FRONTIER
+from dagfm.report.frontier import advice, frontier_rows
 from dagfm.report.table import HEADER, table_rows, verdict
 
 _GAP, _EDGES = 3, 2
@@ -26,12 +28,7 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int
     if least is not None:
         count = _columns_that_fit(header, rows, least, _console().width)
         header, rows = header[:count], [row[:count] for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    _console().print(table)
+    _console().print(_table(header, rows, left=1))
 
 
 def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]], least: int, width: int) -> int:
@@ -44,20 +41,29 @@ def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]], leas
 
 def print_results(directory: Path, results: Mapping[str, Any]) -> None:
     """Print the table that a user decides by, the differences, and where the bundle is."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(HEADER):
-        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
-    for row in table_rows(results):
-        table.add_row(*row)
     console = _console()
-    console.print(table)
+    console.print(_table(HEADER, table_rows(results), left=2))
     for sentence in verdict(results):
         console.print(sentence)
+    if found := frontier_rows(results):
+        console.print(_table(FRONTIER, found, left=1))
+    if (told := advice(results)) is not None:
+        console.print(told, soft_wrap=True)
     if results["served"] is not None:
         served = results["served"]
         console.print(
             f"* served: {served['name']} after {served['phase']}, seed {served['seed']}: {directory / 'bundle'}"
         )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> Table:
+    """A table whose first columns stand to the ``left``."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _console() -> Console:

@@ -28,6 +28,8 @@ def assemble(
     calibration: Sequence[Mapping[str, Any]] = (),
     config: str | None = None,
     errors: Errors | None = None,
+    frontier: Sequence[Mapping[str, Any]] = (),
+    recommended: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
 
@@ -35,7 +37,8 @@ def assemble(
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
     ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
-    ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart.
+    ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart;
+    ``frontier``: accuracy and cost of several students; ``recommended``: the one worth serving, and why.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -55,6 +58,8 @@ def assemble(
         "summary": [_summary(group) for group in groups],
         "comparisons": compared,
         "claims": claims(compared),
+        "frontier": list(frontier),
+        "recommended": recommended,
     }
 
 

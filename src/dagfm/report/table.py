@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagfm.report.comparisons import HOLDS
+from dagfm.report.frontier import HEADER as FRONTIER
+from dagfm.report.frontier import frontier_rows
 
 HEADER = (
     "model", "phase", "test AUC", "test logloss", "logit MSE", "parameters", "multiply-adds", "scoring rows/s",
@@ -41,8 +43,16 @@ def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table in Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *table_rows(results)]
+    """The table in Markdown, and that of the frontier where there are several students."""
+    tables = [markdown_table(HEADER, table_rows(results))]
+    if rows := frontier_rows(results):
+        tables.append(markdown_table(FRONTIER, rows))
+    return "\n\n".join(tables)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 

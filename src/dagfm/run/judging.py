@@ -66,9 +66,9 @@ def standing(model: Model, part: str, dataset: Dataset, sampling: Sampling) -> S
     logits = model.logits(part)
     if logits is None:
         return None
-    step = _step(len(dataset))
-    labels, weights = sampling.judged(Dataset(dataset.rows, *_every(step, dataset)))
-    corrected = logits[::step] + np.float32(sampling.shift)
+    weights = None if dataset.weights is None else sample(dataset.weights)
+    labels, weights = sampling.judged(Dataset(dataset.rows, sample(dataset.labels), weights))
+    corrected = sample(logits) + np.float32(sampling.shift)
     if not np.isfinite(corrected).all():
         return None
     try:
@@ -100,6 +100,11 @@ def standard_errors(
     return found
 
 
+def sample(column: Float32) -> Float32:
+    """Of a number a row (n,) at most ``ROWS``, evenly spaced; always of the same rows."""
+    return column[:: _step(len(column))]
+
+
 def scaled_error(difference: Difference, rows: int) -> float | None:
     """The standard error for all ``rows``, from the sample of them; None where it is unknown."""
     if math.isnan(difference.standard_error):
@@ -109,7 +114,3 @@ def scaled_error(difference: Difference, rows: int) -> float | None:
 
 def _step(rows: int) -> int:
     return max(1, -(-rows // ROWS))
-
-
-def _every(step: int, dataset: Dataset) -> tuple[Float32, Float32 | None]:
-    return dataset.labels[::step], None if dataset.weights is None else dataset.weights[::step]

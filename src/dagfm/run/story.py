@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.split import PARTS
-from dagfm.files import digest, write_json
+from dagfm.files import digest, read_json, write_json
 from dagfm.progress import Progress
+from dagfm.report.frontier import recommendation
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import CONFIG, RESULTS, place_of
+from dagfm.run.frontier import Contender, frontier
 from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.training.boosted import train_boosted
@@ -56,6 +58,7 @@ class Story:
         self.several, self.progress, self.baselines = several, progress, baselines
         self.models: list[Model] = []
         self.calibrations: list[dict[str, Any]] = []
+        self.caches: dict[int, TeacherLogits] = {}
         self.servable: dict[str, list[Trained]] = {name: [] for name, _ in config.named("student")}
 
     def tell(self, seed: int) -> None:
@@ -108,6 +111,7 @@ class Story:
             self._bundle(self.directory / "bundle", chosen)
         elif (self.directory / "bundle").exists():
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
+        contest = self._frontier(served, chosen)
         servable = [Model.of(trained) for students in self.servable.values() for trained in students]
         results = assemble(
             self.directory,
@@ -121,10 +125,32 @@ class Story:
             data=self.prepared.facts,
             calibration=self.calibrations,
             config=digest(self.directory / CONFIG),
+            frontier=contest,
+            recommended=recommendation(contest, self.config.training.finetuning.monitor),
             errors=standard_errors(self.models, servable, self.prepared.test, Sampling.of(self.config.data.negatives)),
         )
         write_json(self.directory / RESULTS, results)
         return results
+
+    def _frontier(self, served: Mapping[str, Trained], chosen: Trained | None) -> list[dict[str, Any]]:
+        """Accuracy and cost of every student's bundle, where there are several."""
+        if chosen is None or len(served) < 2:
+            return []
+        contenders = [
+            Contender(Model.of(one), one.fingerprint, self.directory / "bundles" / name, self.caches.get(one.seed))
+            for name, one in served.items()
+        ]
+        results = self.directory / RESULTS
+        earlier = read_json(results).get("frontier", ()) if results.exists() else ()
+        return frontier(
+            contenders,
+            best=chosen.entry["name"],
+            monitor=self.config.training.finetuning.monitor,
+            valid=self.prepared.valid,
+            rows=self.prepared.test.rows,
+            sampling=Sampling.of(self.config.data.negatives),
+            earlier=earlier,
+        )
 
     def _rows(self) -> dict[str, int]:
         unlabelled = self.prepared.train.unlabelled
@@ -181,6 +207,7 @@ class Story:
 
     def _told(self, shop: Workshop, teachers: list[Trained], logits: TeacherLogits) -> TeacherLogits:
         """The logits, once what they say of the teacher is among the results."""
+        self.caches[shop.seed] = logits
         self.calibrations.append({"seed": shop.seed, **logits.calibration})
         if len(teachers) > 1:
             self.models.append(Model.cached(ensemble_entry(shop, teachers, logits), logits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from dagfm.encoding.encoder import Encoder
@@ -70,6 +71,19 @@ def holds(directory: Path, bundle: Bundle) -> bool:
     except InputError:
         return False
     return all(manifest.get(key) == value for key, value in bundle.card.items())
+
+
+def sizes(directory: Path) -> dict[str, int]:
+    """Bytes on disk of the whole ``bundle``, and in memory of its ``embedding`` and its ``network``."""
+    found = {"bundle": sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())}
+    found |= {"embedding": 0, "network": 0}
+    with safe_open(directory / _WEIGHTS, "numpy") as file:
+        names: list[str] = file.keys()
+        for name in names:
+            part = file.get_slice(name)
+            item = int("".join(filter(str.isdigit, part.get_dtype()))) // 8
+            found[name.partition(".")[0]] += math.prod(part.get_shape()) * item
+    return found
 
 
 def read_bundle(directory: Path) -> Bundle:

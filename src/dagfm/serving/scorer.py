@@ -64,12 +64,13 @@ class Scorer:
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
-            logits[chunk] = self._score(encoded.take(chunk))
+            logits[chunk] = self.score_encoded(encoded.take(chunk))
             if advance is not None:
                 advance(len(chunk))
         return logits
 
-    def _score(self, rows: Rows) -> Float32:
+    def score_encoded(self, rows: Rows) -> Float32:
+        """Return the logits (N,) of N encoded rows, before calibration."""
         return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.spans, rows))
 
 

@@ -195,6 +195,11 @@ class Trained:
     entry: Entry
 
     @property
+    def seed(self) -> int:
+        """Of its training."""
+        return int(self.entry["seed"])
+
+    @property
     def weights(self) -> Path:
         """The file of its weights."""
         return self.directory / WEIGHTS
