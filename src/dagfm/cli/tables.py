@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dagfm.report.frontier import HEADER as FRONTIER
 from dagfm.report.frontier import advice, frontier_rows
-from dagfm.report.table import HEADER, table_rows, verdict
+from dagfm.report.table import HEADER, group_header, group_rows, table_rows, verdict
 
 _GAP, _EDGES = 3, 2
 """Characters between two columns, and at both ends of a row."""
@@ -45,6 +45,8 @@ def print_results(directory: Path, results: Mapping[str, Any]) -> None:
     console.print(_table(HEADER, table_rows(results), left=2))
     for sentence in verdict(results):
         console.print(sentence)
+    if within := group_rows(results):
+        console.print(_table(group_header(results), within, left=2))
     if found := frontier_rows(results):
         console.print(_table(FRONTIER, found, left=1))
     if (told := advice(results)) is not None:

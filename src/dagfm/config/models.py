@@ -17,6 +17,7 @@ from pydantic import (
 
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
+from dagfm.config.evaluation import EvaluationConfig
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
@@ -128,6 +129,7 @@ class Config(Section):
     distillation: DistillationConfig = DistillationConfig()
     finetuning: FinetuningConfig = FinetuningConfig()
     training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     phase: PhaseName | None = None
     """Run this phase alone."""
     warm_up: str | None = None
@@ -178,6 +180,11 @@ class Config(Section):
             )
         if self.warm_up is not None and self.phase is None:
             raise ValueError(f"'warm_up' goes with 'phase'; valid phases: {', '.join(PHASES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluated_fields_exist(self) -> Self:
+        self.evaluation.check(self.schema_)
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,6 @@ from typing import Any
 from dagfm.report.comparisons import Entry, Errors, claims, comparisons, spread
 
 FORMAT = 1
-_FIGURES = ("auc", "logloss", "logit_mse")
 _COSTS = ("parameters", "multiply_adds", "training_rows_per_second", "scoring_rows_per_second")
 
 
@@ -30,6 +29,7 @@ def assemble(
     errors: Errors | None = None,
     frontier: Sequence[Mapping[str, Any]] = (),
     recommended: Mapping[str, str] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put a run's results together.
 
@@ -38,7 +38,8 @@ def assemble(
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
     ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
     ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart;
-    ``frontier``: accuracy and cost of several students; ``recommended``: the one worth serving, and why.
+    ``frontier``: accuracy and cost of several students; ``recommended``: the one worth serving, and why;
+    ``evaluation``: what the configuration asks for beside.
     """
     chosen = [{**entry, "phase": "served"} for entry in served_by_seed]
     groups = _groups([*models, *chosen])
@@ -60,6 +61,7 @@ def assemble(
         "claims": claims(compared),
         "frontier": list(frontier),
         "recommended": recommended,
+        "evaluation": evaluation,
     }
 
 
@@ -78,7 +80,7 @@ def _summary(group: Sequence[Entry]) -> dict[str, Any]:
         "seeds": [entry["seed"] for entry in group],
         **{key: _mean([entry[key] for entry in group]) for key in _COSTS},
         "metrics": {
-            part: {key: spread([entry["metrics"][part][key] for entry in group]) for key in _FIGURES}
+            part: {key: spread([entry["metrics"][part][key] for entry in group]) for key in first["metrics"][part]}
             for part in ("valid", "test")
         },
     }

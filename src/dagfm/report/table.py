@@ -19,34 +19,54 @@ def table_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
     What is served is marked: the phase itself, or of several seeds a row of its own, since each may serve another.
     """
+    return [
+        (
+            *told,
+            *(_figure(line["metrics"]["test"][key]) for key in ("auc", "logloss", "logit_mse")),
+            *(_cost(line[key]) for key in ("parameters", "multiply_adds", "scoring_rows_per_second")),
+        )
+        for told, line in _lines(results)
+    ]
+
+
+def group_header(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """The header of ``group_rows``."""
+    return ("model", "phase", *(key.upper() for key in _within(results)))
+
+
+def group_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The same rows with the test figures within groups; none where results have no groups."""
+    keys = _within(results)
+    return [(*told, *(_figure(line["metrics"]["test"][key]) for key in keys)) for told, line in _lines(results) if keys]
+
+
+def _within(results: Mapping[str, Any]) -> list[str]:
+    figures = results["summary"][0]["metrics"]["test"] if results["summary"] else {}
+    return [key for key in figures if key == "gauc" or key.startswith("ndcg")]
+
+
+def _lines(results: Mapping[str, Any]) -> list[tuple[tuple[str, str], Mapping[str, Any]]]:
+    """The lines of the summary that are shown, each with what model and phase are called."""
     chosen = results["served"] or {}
     several = any(len(line["seeds"]) > 1 for line in results["summary"])
     served = (chosen.get("name"), "served" if several else chosen.get("phase"))
     names = [line["name"] for line in results["summary"]]
-    rows: list[tuple[str, ...]] = []
+    found = []
     for line in sorted(results["summary"], key=lambda line: names.index(line["name"])):
         if line["phase"] == "served" and not several:
             continue
-        test = line["metrics"]["test"]
         mark = " *" if (line["name"], line["phase"]) == served else ""
-        rows.append(
-            (
-                f"{line['name']} ({line['network']}){mark}",
-                line["phase"],
-                _figure(test["auc"]),
-                _figure(test["logloss"]),
-                _figure(test["logit_mse"]),
-                *(_cost(line[key]) for key in ("parameters", "multiply_adds", "scoring_rows_per_second")),
-            )
-        )
-    return rows
+        found.append(((f"{line['name']} ({line['network']}){mark}", line["phase"]), line))
+    return found
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The table in Markdown, and that of the frontier where there are several students."""
     tables = [markdown_table(HEADER, table_rows(results))]
-    if rows := frontier_rows(results):
-        tables.append(markdown_table(FRONTIER, rows))
+    if within := group_rows(results):
+        tables.append(markdown_table(group_header(results), within))
+    if frontier := frontier_rows(results):
+        tables.append(markdown_table(FRONTIER, frontier))
     return "\n\n".join(tables)
 
 

@@ -53,6 +53,11 @@ class Model:
         return str(self.entry["name"])
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """What is its alone in a run."""
+        return self.name, str(self.entry["phase"]), self.seed
+
+    @property
     def seed(self) -> int:
         """Of its training."""
         return int(self.entry["seed"])

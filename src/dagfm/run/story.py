@@ -24,6 +24,7 @@ from dagfm.report.frontier import recommendation
 from dagfm.report.results import assemble
 from dagfm.run.bundling import bundle_of
 from dagfm.run.directory import CONFIG, RESULTS, place_of
+from dagfm.run.evaluation import Evaluation
 from dagfm.run.frontier import Contender, frontier
 from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
@@ -111,13 +112,21 @@ class Story:
             self._bundle(self.directory / "bundle", chosen)
         elif (self.directory / "bundle").exists():
             self.progress.line(f"{self.directory / 'bundle'} is of an earlier fit: this one made no student")
+        results = self._results(served, chosen)
+        write_json(self.directory / RESULTS, results)
+        return results
+
+    def _results(self, served: Mapping[str, Trained], chosen: Trained | None) -> dict[str, Any]:
         contest = self._frontier(served, chosen)
+        sampling = Sampling.of(self.config.data.negatives)
+        evaluation = Evaluation(self.config.evaluation, self.prepared, sampling)
+        lines = {model.key: evaluation.entry(model) for model in self.models}
         servable = [Model.of(trained) for students in self.servable.values() for trained in students]
-        results = assemble(
+        return assemble(
             self.directory,
             rows=self._rows(),
-            models=[model.entry for model in self.models],
-            served_by_seed=[model.entry for model in servable],
+            models=[lines[model.key] for model in self.models],
+            served_by_seed=[lines[model.key] for model in servable],
             served=chosen.entry if chosen else None,
             weighted=any(getattr(self.prepared, part).weights is not None for part in PARTS),
             sampling=self._sampling(),
@@ -127,10 +136,14 @@ class Story:
             config=digest(self.directory / CONFIG),
             frontier=contest,
             recommended=recommendation(contest, self.config.training.finetuning.monitor),
-            errors=standard_errors(self.models, servable, self.prepared.test, Sampling.of(self.config.data.negatives)),
+            errors=standard_errors(self.models, servable, self.prepared.test, sampling),
+            evaluation=evaluation.told(Model.of(chosen) if chosen else None, self._teacher_of(chosen)),
         )
-        write_json(self.directory / RESULTS, results)
-        return results
+
+    def _teacher_of(self, student: Trained | None) -> Model | None:
+        """Whom a student has learnt from: of several teachers their mean, which comes last."""
+        found = [one for one in self.models if student and one.entry["role"] == "teacher" and one.seed == student.seed]
+        return found[-1] if found else None
 
     def _frontier(self, served: Mapping[str, Trained], chosen: Trained | None) -> list[dict[str, Any]]:
         """Accuracy and cost of every student's bundle, where there are several."""
