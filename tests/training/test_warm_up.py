@@ -271,6 +271,6 @@ def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path:
 def test_a_phases_weights_carry_their_checksums(finished: Finished) -> None:
     found = WarmUp.find(finished.run, ("distillation",), "student")
     assert found.directory == finished.run / "distillation" / "student"
-    assert found.facts["files"].keys() == {WEIGHTS, "metrics.jsonl"}
+    assert found.facts["files"].keys() == {WEIGHTS, "metrics.jsonl", "valid-logits.npy", "test-logits.npy"}
     assert (found.directory / MANIFEST).is_file()
     assert read_tensors(found.directory / WEIGHTS).keys() >= {"embedding.weight", "network.p"}

@@ -82,7 +82,7 @@ def sizes(directory: Path) -> dict[str, int]:
         for name in names:
             part = file.get_slice(name)
             item = int("".join(filter(str.isdigit, part.get_dtype()))) // 8
-            found[name.partition(".")[0]] += math.prod(part.get_shape()) * item
+            found["embedding" if name.startswith("embedding.") else "network"] += math.prod(part.get_shape()) * item
     return found
 
 
