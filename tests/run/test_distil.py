@@ -211,3 +211,16 @@ def test_on_the_command_line(run: Path) -> None:
         refused = CliRunner().invoke(app, ["distil", str(run), "--student", wrong])
         assert refused.exit_code == 2
         assert f"--student {wrong}: " in refused.stderr
+
+
+def test_students_of_somebody_elses_scores_are_added_too(folder: Path) -> None:
+    log = click_log(400)
+    log.with_columns(given=log["click"] * 0.5 + 0.2).write_parquet(folder / "clicks.parquet")
+    scores = {"scores": "given", "kind": "probability"}
+    config = small_config(folder / "clicks.parquet", teacher=scores)
+    run = dagfm.fit(config, folder / "run", progress=Silent()).directory
+    added = dagfm.distil(run, [FLAT], progress=Silent())
+    assert {(line["of"], line["minus"]) for line in added.results["comparisons"]} == {
+        ("student", "teacher"), ("flat", "teacher"),
+    }  # fmt: skip
+    assert added.results["comparisons"][0]["auc"]["by_seed"][0]["interval"] is not None
