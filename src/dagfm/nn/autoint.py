@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dagfm.nn.feed_forward import FeedForward
+from dagfm.nn.linear import LogitUnit, linear_layers
 
 
 class AutoInt(nn.Module):
@@ -45,29 +46,28 @@ class AutoInt(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(previous, 4 * attention_size, bias=False) for previous in sizes)
         self.deep = FeedForward(fields * size, hidden, dropout, batch_norm) if hidden else None
         self.deep_head = nn.Linear(hidden[-1], 1, bias=False) if hidden else None
-        self.head = nn.Linear(fields * attention_size, 1)
+        self.head = LogitUnit(fields * attention_size)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights: xavier_normal, each of Q, K, V and R by itself; the reference has no such network."""
-        for layer in self._linear_layers():
+        for layer in linear_layers(self.layers):
             for matrix in layer.weight.data.chunk(4):
                 nn.init.xavier_normal_(matrix, generator=generator)
         if self.deep is not None and self.deep_head is not None:
             self.deep.reset_parameters(generator)
             nn.init.xavier_normal_(self.deep_head.weight, generator=generator)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
         states = x
-        for layer in self._linear_layers():
+        for layer in linear_layers(self.layers):
             states = self._attend(layer(states))
         logits: Tensor = self.head(states.reshape(len(x), self.fields * self.attention_size))
         if self.deep is not None and self.deep_head is not None:
-            logits = logits + self.deep_head(self.deep(x.reshape(len(x), self.fields * self.size)))
-        return logits.squeeze(1)
+            logits = logits + self.deep_head(self.deep(x.reshape(len(x), self.fields * self.size))).squeeze(1)
+        return logits
 
     def _attend(self, projected: Tensor) -> Tensor:
         """Q, K, V and R of all fields (B, F, 4 · attention_size) to their next states (B, F, attention_size)."""
@@ -88,9 +88,6 @@ class AutoInt(nn.Module):
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds a row: projections, attention and the hidden layers, without the heads of the logit."""
-        projections = sum(layer.weight.numel() for layer in self._linear_layers()) * self.fields
+        projections = sum(layer.weight.numel() for layer in linear_layers(self.layers)) * self.fields
         attention = 2 * len(self.layers) * self.fields**2 * self.attention_size
         return projections + attention + (0 if self.deep is None else self.deep.multiply_adds)
-
-    def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dagfm.nn.linear import linear_layers
 from dagfm.nn.products import products, symmetric_products
 
 _CHUNK = 1 << 18
@@ -51,7 +52,7 @@ class CIN(nn.Module):
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights as the reference does (ours are the same): its 1 × 1 convolutions keep torch's default."""
-        for layer in self._linear_layers():
+        for layer in linear_layers(self.layers):
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             bound = 1 / math.sqrt(layer.in_features)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
@@ -72,7 +73,7 @@ class CIN(nn.Module):
         reaches the logit through v and the sum over D alone.
         """
         v = self._heads()[-1]
-        self._linear_layers()[-1].bias.add_(v * (by / (self.size * v.square().sum())))
+        linear_layers(self.layers)[-1].bias.add_(v * (by / (self.size * v.square().sum())))
 
     def _logits(self, x: Tensor, polynomials: _Polynomials) -> Tensor:
         base = x.permute(1, 2, 0).reshape(self.fields, self.size * len(x))  # a column is one (d, row)
@@ -81,7 +82,7 @@ class CIN(nn.Module):
         state = base if len(self.cin) == 2 else with_one[-1:]
         if polynomials.state is not None:
             state = symmetric_products(polynomials.state, with_one)
-            for layer, v in zip(self._linear_layers()[1:-2], self._heads()[:-3], strict=True):
+            for layer, v in zip(linear_layers(self.layers)[1:-2], self._heads()[:-3], strict=True):
                 total = total + v @ state
                 by_field = layer.weight.view(-1, len(state), self.fields).transpose(1, 2).flatten(1)
                 state = products(by_field, state, base) + layer.bias.unsqueeze(1)
@@ -90,7 +91,7 @@ class CIN(nn.Module):
 
     def _polynomials(self) -> _Polynomials:
         """Pull the head down through the last two layers; for a network of one layer, c is all of it."""
-        layers, heads, fields = self._linear_layers(), self._heads(), self.fields
+        layers, heads, fields = linear_layers(self.layers), self._heads(), self.fields
         rest = F.pad((heads[-1] @ layers[-1].bias).view(1), (fields, 0))
         u = (heads[-1] @ layers[-1].weight).view(-1, fields)
         if len(layers) == 1:
@@ -110,13 +111,10 @@ class CIN(nn.Module):
         """The head's weight, layer by layer."""
         return torch.split(self.head.weight[0], list(self.cin))
 
-    def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds a row of the layers as defined, without the head; forward needs far fewer."""
-        return sum(layer.weight.numel() for layer in self._linear_layers()) * self.size
+        return sum(layer.weight.numel() for layer in linear_layers(self.layers)) * self.size
 
 
 def _packed(coefficients: Tensor, constant: Tensor) -> Tensor:

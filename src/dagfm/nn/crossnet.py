@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dagfm.nn.linear import LogitUnit
+
 
 class CrossNet(nn.Module):
     """``x ← x0 ⊙ (W x + b) + x`` on the flattened embeddings (equation 1), then a linear unit.
@@ -24,20 +26,19 @@ class CrossNet(nn.Module):
         width = fields * size
         self.weight = nn.Parameter(torch.empty(depth, width, width))
         self.bias = nn.Parameter(torch.empty(depth, width))
-        self.head = nn.Linear(width, 1)
+        self.head = LogitUnit(width)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights."""
         reset_cross_layers(self.weight, self.bias, generator, reference)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
         crossed = cross(x.reshape(len(x), self.fields * self.size), self.weight, self.bias)
         logits: Tensor = self.head(crossed)
-        return logits.squeeze(1)
+        return logits
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:

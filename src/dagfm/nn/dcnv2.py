@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dagfm.nn.crossnet import cross, reset_cross_layers
 from dagfm.nn.feed_forward import FeedForward
+from dagfm.nn.linear import LogitUnit
 
 Structure = Literal["parallel", "stacked"]
 
@@ -46,15 +47,14 @@ class DCNv2(nn.Module):
         self.bias = nn.Parameter(torch.empty(depth, width))
         self.deep = FeedForward(width, hidden, dropout, batch_norm)
         self.parallel = structure == "parallel" and len(hidden) > 0
-        self.head = nn.Linear(self.deep.outputs + width * self.parallel, 1)
+        self.head = LogitUnit(self.deep.outputs + width * self.parallel)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights: xavier_normal, biases zero; with ``reference`` the cross layers as its CrossNet has."""
         reset_cross_layers(self.weight, self.bias, generator, reference)
         self.deep.reset_parameters(generator)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
@@ -62,7 +62,7 @@ class DCNv2(nn.Module):
         crossed = cross(x, self.weight, self.bias)
         last = torch.cat([crossed, self.deep(x)], 1) if self.parallel else self.deep(crossed)
         logits: Tensor = self.head(last)
-        return logits.squeeze(1)
+        return logits
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dagfm.nn.heads import head_by_head
+from dagfm.nn.linear import LogitUnit
 
 
 class ECN(nn.Module):
@@ -34,7 +35,7 @@ class ECN(nn.Module):
         self.bias = nn.Parameter(torch.empty(depth, width))
         self.norm_weight = nn.Parameter(torch.empty(depth, half))
         self.norm_bias = nn.Parameter(torch.empty(depth, half))
-        self.head = nn.Linear(width, 1)
+        self.head = LogitUnit(width)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
@@ -44,8 +45,7 @@ class ECN(nn.Module):
         nn.init.uniform_(self.bias, generator=generator)
         nn.init.ones_(self.norm_weight)
         nn.init.zeros_(self.norm_bias)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
@@ -58,7 +58,7 @@ class ECN(nn.Module):
             x = torch.addcmul(x, x0 if self.linear else x, crossed)
             x = F.dropout(x, self.dropout, self.training)
         logits: Tensor = self.head(x)
-        return logits.squeeze(1)
+        return logits
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:

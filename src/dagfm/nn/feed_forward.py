@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dagfm.nn.batch_norm import BatchNorm
+from dagfm.nn.linear import linear_layers
 
 
 class FeedForward(nn.Module):
@@ -31,7 +32,7 @@ class FeedForward(nn.Module):
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights: xavier_normal, biases zero."""
-        for layer in self._linear_layers():
+        for layer in linear_layers(self.layers):
             nn.init.xavier_normal_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
         for norm in self.norms or ():
@@ -50,7 +51,4 @@ class FeedForward(nn.Module):
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds a row of the linear units."""
-        return sum(layer.weight.numel() for layer in self._linear_layers())
-
-    def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        return sum(layer.weight.numel() for layer in linear_layers(self.layers))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dagfm.nn.feed_forward import FeedForward
+from dagfm.nn.linear import LogitUnit
 
 Bilinear = Literal["all", "each", "interaction"]
 
@@ -53,7 +54,7 @@ class FiBiNET(nn.Module):
         self.excite = nn.Parameter(torch.empty(fields, reduced))
         self.bilinear = nn.Parameter(torch.empty(2, matrices, size, size))
         self.deep = FeedForward(max(1, 2 * self.pairs * size), hidden, dropout, batch_norm)
-        self.head = nn.Linear(self.deep.outputs, 1)
+        self.head = LogitUnit(self.deep.outputs)
         left, right = torch.triu_indices(fields, fields, 1)
         self.register_buffer("_left", left, persistent=False)
         self.register_buffer("_right", right, persistent=False)
@@ -76,7 +77,7 @@ class FiBiNET(nn.Module):
         if self.pairs == 0:
             flat = flat.sum(1, keepdim=True)  # one field has no pair: the hidden layers see a zero
         logits: Tensor = self.head(self.deep(flat))
-        return logits.squeeze(1) + weights.sum(1)
+        return logits + weights.sum(1)
 
     def _pairs(self, x: Tensor, weight: Tensor) -> Tensor:
         """``(W e_i) ⊙ e_j`` of all pairs, (B, pairs, D)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dagfm.nn.batch_norm import BatchNorm
+from dagfm.nn.linear import linear_layers
 
 
 class FinalNet(nn.Module):
@@ -72,7 +73,7 @@ class FinalNet(nn.Module):
     def multiply_adds(self) -> int:
         """Multiply-adds a row: products with G and W, without the heads."""
         gate = 0 if self.gate is None else self.fields**2 * self.size
-        return gate + sum(layer.weight.numel() for block in self._blocks() for layer in block.linear_layers())
+        return gate + sum(layer.weight.numel() for block in self._blocks() for layer in linear_layers(block.layers))
 
     def _logits(self, x: Tensor) -> Tensor:
         """The blocks' logits (B, blocks)."""
@@ -98,7 +99,7 @@ class _Block(nn.Module):
         self.head = nn.Linear(widths[-1], 1)
 
     def reset_parameters(self, generator: torch.Generator | None) -> None:
-        for layer in (*self.linear_layers(), self.head):
+        for layer in (*linear_layers(self.layers), self.head):
             nn.init.xavier_normal_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
         for norm in self.norms:
@@ -111,6 +112,3 @@ class _Block(nn.Module):
             x = F.dropout(F.relu(norm(torch.cat([u, u * v], 1))), self.dropout, self.training)
         logits: Tensor = self.head(x)
         return logits
-
-    def linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dagfm.nn.feed_forward import FeedForward
+from dagfm.nn.linear import LogitUnit
 
 
 class MLP(nn.Module):
@@ -26,19 +27,18 @@ class MLP(nn.Module):
         super().__init__()
         self.fields, self.size = fields, size
         self.deep = FeedForward(fields * size, hidden, dropout, batch_norm)
-        self.head = nn.Linear(self.deep.outputs, 1)
+        self.head = LogitUnit(self.deep.outputs)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights: xavier_normal, biases zero; the reference has no such network."""
         self.deep.reset_parameters(generator)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
         logits: Tensor = self.head(self.deep(x.reshape(len(x), self.fields * self.size)))
-        return logits.squeeze(1)
+        return logits
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dagfm.nn.batch_norm import BatchNorm
 from dagfm.nn.heads import head_by_head
+from dagfm.nn.linear import LogitUnit, linear_layers
 
 
 class QNN(nn.Module):
@@ -35,17 +36,16 @@ class QNN(nn.Module):
         width = fields * size
         self.layers = nn.ModuleList(nn.Linear(width, maps * width, bias=False) for _ in range(depth))
         self.norms = nn.ModuleList(BatchNorm(maps * width) for _ in range(depth))
-        self.head = nn.Linear(width, 1)
+        self.head = LogitUnit(width)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, reference: bool = False) -> None:
         """Draw new weights: xavier_normal, as the authors' code does."""
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            assert isinstance(layer, nn.Linear) and isinstance(norm, BatchNorm)
+        for layer, norm in zip(linear_layers(self.layers), self.norms, strict=True):
+            assert isinstance(norm, BatchNorm)
             nn.init.xavier_normal_(layer.weight, generator=generator)
             norm.reset_parameters()
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
@@ -56,7 +56,7 @@ class QNN(nn.Module):
             x = torch.addcmul(x, head_by_head(x.view(-1, self.fields, self.size), self.heads), gate)
             x = F.dropout(x, self.dropout, self.training)
         logits: Tensor = self.head(x)
-        return logits.squeeze(1)
+        return logits
 
     def click_loss(self, draw: Callable[[], Tensor], labels: Tensor, weights: Tensor | None) -> Tensor:
         """The cross-entropy of the mean probability of two passes, and that of each pass against this mean.
