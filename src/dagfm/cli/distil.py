@@ -28,10 +28,9 @@ def distil(
     """
     import yaml
 
-    from dagfm.cli.options import parse_size
+    from dagfm.cli.options import parse_memory
     from dagfm.cli.progress import progress_for_stderr
     from dagfm.cli.tables import print_results
-    from dagfm.data.prepare import MEMORY
     from dagfm.errors import InputError
     from dagfm.run.distil import distil as distil_run
 
@@ -43,7 +42,7 @@ def distil(
             raise InputError(f"--student {text}: not valid YAML: {error}") from None
         if not isinstance(students[-1], dict):
             raise InputError(f"--student {text}: expected a mapping such as '{{name: flat, depth: 1}}'")
-    done = distil_run(run, students, progress=progress_for_stderr(), memory=parse_size(memory) if memory else MEMORY)
+    done = distil_run(run, students, progress=progress_for_stderr(), memory=parse_memory(memory))
     if as_json:
         typer.echo((done.directory / "results.json").read_text(), nl=False)
     else:

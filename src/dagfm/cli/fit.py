@@ -40,10 +40,9 @@ def fit(
     \b
     dagfm fit dagfm.yaml --baseline scratch --set training.seed=7
     """
-    from dagfm.cli.options import parse_size
+    from dagfm.cli.options import parse_memory
     from dagfm.cli.progress import progress_for_stderr
     from dagfm.cli.tables import print_results
-    from dagfm.data.prepare import MEMORY
     from dagfm.run.fit import fit as fit_run
 
     pairs = [f"{key}={json.dumps(value)}" for key, value in
@@ -55,7 +54,7 @@ def fit(
         seeds=seeds,
         baselines=baseline or [],  # type: ignore[arg-type]
         progress=progress_for_stderr(),
-        memory=parse_size(memory) if memory else MEMORY,
+        memory=parse_memory(memory),
     )
     if as_json:
         typer.echo((run.directory / "results.json").read_text(), nl=False)

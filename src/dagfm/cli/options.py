@@ -10,6 +10,13 @@ _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mi
 _LEAST = 100 * 10**6
 
 
+def parse_memory(text: str | None) -> int:
+    """Bytes that ``--memory`` allows, the default where it is not said. Raises what ``parse_size`` raises."""
+    from dagfm.data.prepare import MEMORY
+
+    return parse_size(text) if text else MEMORY
+
+
 def parse_size(text: str) -> int:
     """Bytes of ``1.5GB``, ``800 MB`` or ``2GiB``. Raises InputError for anything else, and for less than 100 MB."""
     word = text.strip().lower().replace("_", "")

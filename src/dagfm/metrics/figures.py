@@ -67,11 +67,13 @@ def _weighted_auc(labels: NDArray[Any], values: NDArray[Any], weights: NDArray[A
 
 def logloss(labels: ArrayLike, logits: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Mean binary cross-entropy in nats, from logits (n,), stable for any size of logit."""
+    return _mean(cross_entropy, labels, logits, weights=weights)
 
-    def terms(y: Float64, z: Float64) -> Float64:
-        return np.maximum(z, 0.0) - z * y + np.log1p(np.exp(-np.abs(z)))
 
-    return _mean(terms, labels, logits, weights=weights)
+def cross_entropy(labels: Float64, logits: Float64) -> Float64:
+    """Binary cross-entropy in nats of every row (n,), stable for any size of logit."""
+    losses: Float64 = np.maximum(logits, 0.0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
+    return losses
 
 
 def logit_mse(teacher: ArrayLike, student: ArrayLike, weights: ArrayLike | None = None) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dagfm.metrics.figures import Float64
+from dagfm.metrics.figures import Float64, cross_entropy
 
 NORMAL_95 = 1.959963984540054
 """Standard errors on either side of a mean that hold 95 % of a normal distribution."""
@@ -76,8 +76,7 @@ class Standing:
             share[order] = ((np.cumsum(tied) - tied / 2) / tied.sum())[run]
             return share
 
-        z = z.astype(np.float64)
-        losses = np.maximum(z, 0.0) - z * y + np.log1p(np.exp(-np.abs(z)))
+        losses = cross_entropy(y, z.astype(np.float64))
         return cls(clicks, others, under(others), 1.0 - under(clicks), losses)
 
 

@@ -14,6 +14,9 @@ from dagfm.nn.network import OwnLoss
 from dagfm.nn.registry import build
 from dagfm.schema import Schema
 
+TABLE = "embedding.weight"
+"""What the embedding table is called among a model's weights."""
+
 
 class CTRModel(nn.Module):
     """A click-through-rate model: (B rows) -> logits (B,)."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Rows
-from dagfm.metrics import Difference, auc_difference, logloss_difference, mean_difference
+from dagfm.metrics import Float64, Standing, auc_difference, logloss_difference, mean_difference
 from dagfm.report.frontier import marked
 from dagfm.run.judging import Model, sample, scaled_error, standing
 from dagfm.serving.bundle import sizes
@@ -52,6 +52,15 @@ def frontier(
         return []
     times = _times(contenders, rows, earlier)
     champion = next(one for one in contenders if one.model.name == best)
+    # Of a million rows this is tens of megabytes a student: two are held at a time.
+    theirs = _seen(champion, monitor, valid, sampling)
+
+    def behind(one: Contender) -> dict[str, float | None]:
+        """The validation figure minus the best one's, and its standard error, row by row."""
+        mine = theirs if one is champion else _seen(one, monitor, valid, sampling)
+        figures = [contender.model.entry["metrics"]["valid"][monitor] for contender in (one, champion)]
+        return {"mean": figures[0] - figures[1], "standard_error": _error(mine, theirs, monitor, valid)}
+
     return marked(
         [
             {
@@ -60,7 +69,7 @@ def frontier(
                 "best": one is champion,
                 "valid": one.model.entry["metrics"]["valid"],
                 "test": one.model.entry["metrics"]["test"],
-                "behind": _behind(one, champion, monitor, valid, sampling),
+                "behind": behind(one),
                 **time,
                 "bytes": sizes(one.bundle),
             }
@@ -78,31 +87,26 @@ def _times(contenders: Sequence[Contender], rows: Rows, earlier: Sequence[Mappin
     return time_bundles([one.bundle for one in contenders], rows)
 
 
-def _behind(one: Contender, best: Contender, monitor: str, valid: Dataset, sampling: Sampling) -> dict[str, Any]:
-    """The validation figure minus the best one's, and its standard error, row by row."""
-    figures = [contender.model.entry["metrics"]["valid"][monitor] for contender in (one, best)]
-    if monitor == "logit_mse":
-        difference = _distances(one, best, valid)
-    else:
-        difference = _scores(one, best, monitor, valid, sampling)
-    error = None if difference is None else scaled_error(difference, len(valid))
-    return {"mean": figures[0] - figures[1], "standard_error": error}
-
-
-def _scores(one: Contender, best: Contender, monitor: str, valid: Dataset, sampling: Sampling) -> Difference | None:
-    mine, theirs = (standing(contender.model, "valid", valid, sampling) for contender in (one, best))
-    if mine is None or theirs is None:
+def _seen(one: Contender, monitor: str, valid: Dataset, sampling: Sampling) -> Standing | Float64 | None:
+    """What the validation rows say of a student, row by row: where it stands, or its squared distances to its teacher's
+    logits; None where that cannot be said."""
+    if monitor != "logit_mse":
+        return standing(one.model, "valid", valid, sampling)
+    logits = one.model.logits("valid")
+    if logits is None or one.teacher is None:
         return None
-    return auc_difference(mine, theirs) if monitor == "auc" else logloss_difference(mine, theirs)
+    return np.square(sample(one.teacher.read("valid")).astype(np.float64) - sample(logits))
 
 
-def _distances(one: Contender, best: Contender, valid: Dataset) -> Difference | None:
-    squares = []
-    for contender in (one, best):
-        logits = contender.model.logits("valid")
-        if logits is None or contender.teacher is None:
-            return None
-        teacher = contender.teacher.read("valid")
-        squares.append(np.square(sample(teacher).astype(np.float64) - sample(logits)))
-    weights = np.ones(len(squares[0])) if valid.weights is None else sample(valid.weights).astype(np.float64)
-    return mean_difference(squares[0] - squares[1], weights)
+def _error(
+    mine: Standing | Float64 | None, theirs: Standing | Float64 | None, monitor: str, valid: Dataset
+) -> float | None:
+    """The standard error of the difference of two students' figures."""
+    if isinstance(mine, Standing) and isinstance(theirs, Standing):
+        difference = auc_difference(mine, theirs) if monitor == "auc" else logloss_difference(mine, theirs)
+    elif isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
+        weights = np.ones(len(mine)) if valid.weights is None else sample(valid.weights).astype(np.float64)
+        difference = mean_difference(mine - theirs, weights)
+    else:
+        return None
+    return scaled_error(difference, len(valid))

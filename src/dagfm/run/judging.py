@@ -12,10 +12,9 @@ import numpy as np
 
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32
-from dagfm.files import open_sealed
 from dagfm.metrics import Difference, Standing, auc_difference, logloss_difference
 from dagfm.training.sampling import Sampling
-from dagfm.training.stage import FORMAT, KIND
+from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
 from dagfm.training.workshop import Entry, Trained, kept_logits
 
@@ -40,7 +39,8 @@ class Model:
     @classmethod
     def standing(cls, directory: Path) -> Model:
         """The finished phase in ``directory``, as it stands; raises InputError when there is none or it is damaged."""
-        return cls(open_sealed(directory, KIND, FORMAT)["result"], partial(kept_logits, directory))
+        _, facts = Stage.standing(directory)
+        return cls(facts["result"], partial(kept_logits, directory))
 
     @classmethod
     def cached(cls, entry: Entry, logits: TeacherLogits) -> Model:

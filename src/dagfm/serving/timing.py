@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -54,8 +55,8 @@ def measure(scorers: Sequence[Scorer], rows: Rows) -> list[dict[str, float]]:
         for row in singles:
             scorer.score_encoded(row)
 
-    alone = _medians([lambda scorer=scorer: one_by_one(scorer) for scorer in scorers])  # type: ignore[misc]
-    together = _medians([lambda scorer=scorer: scorer.score_encoded(rows) for scorer in scorers])  # type: ignore[misc]
+    alone = _medians([partial(one_by_one, scorer) for scorer in scorers])
+    together = _medians([partial(scorer.score_encoded, rows) for scorer in scorers])
     return [
         {"microseconds_per_row": 1e6 * single / _SINGLE, "rows_per_second": len(rows) / batch}
         for single, batch in zip(alone, together, strict=True)

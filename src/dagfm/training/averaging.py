@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from dagfm.nn.looked_up import LookedUp
-from dagfm.nn.model import CTRModel
-
-TABLE = "embedding.weight"
+from dagfm.nn.model import TABLE, CTRModel
 
 
 class WeightAverage:

@@ -78,8 +78,8 @@ def _worth(labels: Float32, logits: Float32, weights: Float32 | None, shift: flo
     total = before = gained = squares = 0.0
     for block in blocks(len(labels)):
         z, y, w = logits[block].astype(np.float64), labels[block].astype(np.float64), _weights(weights, block)
-        loss = _loss(y, z + shift)
-        gain = loss - _loss(y, scale * z + shift)
+        loss = metrics.cross_entropy(y, z + shift)
+        gain = loss - metrics.cross_entropy(y, scale * z + shift)
         total, before, gained = (
             total + float(w.sum()),
             before + float((w * loss).sum()),
@@ -88,13 +88,9 @@ def _worth(labels: Float32, logits: Float32, weights: Float32 | None, shift: flo
     mean = gained / total
     for block in blocks(len(labels)):
         z, y, w = logits[block].astype(np.float64), labels[block].astype(np.float64), _weights(weights, block)
-        gain = _loss(y, z + shift) - _loss(y, scale * z + shift)
+        gain = metrics.cross_entropy(y, z + shift) - metrics.cross_entropy(y, scale * z + shift)
         squares += float(np.square(w * (gain - mean)).sum())
     return Calibration(scale, before / total, mean, math.sqrt(squares) / total)
-
-
-def _loss(labels: metrics.Float64, logits: metrics.Float64) -> metrics.Float64:
-    return np.maximum(logits, 0.0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
 
 
 def _weights(weights: Float32 | None, block: slice) -> metrics.Float64:

@@ -21,13 +21,11 @@ from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
-from dagfm.training.judging import METRICS, Judge, evaluation_points
+from dagfm.training.judging import Judge, evaluation_points
 from dagfm.training.losses import blended_loss
 from dagfm.training.optimizers import Optimizer
 from dagfm.training.rate_probe import probed_rate
 from dagfm.training.schedules import learning_rate
-
-__all__ = ["METRICS", "WEIGHTS", "Outcome", "Task", "train"]
 
 WEIGHTS = "weights.safetensors"
 """What a finished phase leaves, beside the line of every evaluation."""

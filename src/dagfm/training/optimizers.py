@@ -9,10 +9,8 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.encoding.rows import Int64
 from dagfm.nn.batch import Batch
 from dagfm.nn.looked_up import LookedUp, look_up
-from dagfm.nn.model import CTRModel
+from dagfm.nn.model import TABLE, CTRModel
 from dagfm.training.looked_up_adam import LookedUpAdam
-
-TABLE = "embedding.weight"
 
 
 class Optimizer:

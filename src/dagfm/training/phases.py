@@ -16,7 +16,8 @@ from dagfm.encoding.rows import Float32, Indices
 from dagfm.files import write_array
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
-from dagfm.training.loop import METRICS, WEIGHTS, Task, train
+from dagfm.training.judging import METRICS
+from dagfm.training.loop import WEIGHTS, Task, train
 from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits

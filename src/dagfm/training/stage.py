@@ -31,6 +31,13 @@ class Stage:
         """Equal inputs, equal fingerprint; stages that build on this one have it among their inputs."""
         return fingerprint(self._plain_inputs())
 
+    @classmethod
+    def standing(cls, directory: Path) -> tuple[Stage, dict[str, Any]]:
+        """The finished stage in ``directory``, whatever it was made from, and its facts; raises InputError when there
+        is none or it is damaged."""
+        facts = open_sealed(directory, KIND, FORMAT)
+        return cls(directory, facts["inputs"]), facts
+
     def open(self) -> dict[str, Any] | None:
         """Return the facts of the finished stage, or None when it has to run, now or on from its checkpoint.
 

@@ -19,10 +19,10 @@ from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recomb
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
-from dagfm.files import open_sealed, read_json, write_column, write_json
+from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
 from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
-from dagfm.training.stage import FORMAT, KIND, Stage
+from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -46,8 +46,8 @@ class TeacherLogits:
     @classmethod
     def standing(cls, directory: Path) -> TeacherLogits:
         """A cache as it stands, whatever it was made from; raises InputError when it is not finished or damaged."""
-        facts = open_sealed(directory, KIND, FORMAT)
-        return cls(directory, Stage(directory, facts["inputs"]).fingerprint)
+        stage, _ = Stage.standing(directory)
+        return cls(directory, stage.fingerprint)
 
     def read(self, part: str) -> Float32:
         """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""

@@ -17,12 +17,12 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
 from dagfm.encoding.rows import Int64
 from dagfm.errors import InputError, listed
-from dagfm.files import MANIFEST, fingerprint, open_sealed, read_json
+from dagfm.files import MANIFEST, fingerprint, read_json
 from dagfm.nn.dagfm import resolve_connect
-from dagfm.nn.model import CTRModel
+from dagfm.nn.model import TABLE, CTRModel
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
-from dagfm.training.stage import FORMAT, KIND
+from dagfm.training.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ class WarmUp:
     @classmethod
     def of(cls, directory: Path) -> WarmUp:
         """Read what a finished phase says of itself; raises InputError when it is not one or is damaged."""
-        return cls(directory, open_sealed(directory, KIND, FORMAT))
+        _, facts = Stage.standing(directory)
+        return cls(directory, facts)
 
     @classmethod
     def find(cls, path: Path, phases: tuple[str, ...], name: str) -> WarmUp:
@@ -110,7 +111,7 @@ class WarmUp:
                 )
         tensors = read_tensors(self.directory / WEIGHTS)
         fresh = model.embedding.weight.detach().cpu()
-        tensors["embedding.weight"] = _mapped(tensors["embedding.weight"], old_encoder, fresh, encoder, self.directory)
+        tensors[TABLE] = _mapped(tensors[TABLE], old_encoder, fresh, encoder, self.directory)
         model.load_state_dict(tensors)
 
     def _encoder(self) -> Encoder:
@@ -133,7 +134,7 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
     """
     for path, size in teachers:
         if size == model.size:
-            weight = read_tensors(path)["embedding.weight"][:, :size]
+            weight = read_tensors(path)[TABLE][:, :size]
             scale = _typical_size(weight, counts)
             factor = UNIT / scale if 0 < scale < TINY and not frozen else 1.0
             if factor != 1.0:

@@ -19,7 +19,6 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.mapped import mapped
 from dagfm.encoding.rows import Float32
-from dagfm.files import open_sealed
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
@@ -27,7 +26,7 @@ from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
 from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.sampling import Sampling
-from dagfm.training.stage import FORMAT, KIND, Stage
+from dagfm.training.stage import Stage
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
@@ -213,8 +212,8 @@ class Trained:
     @classmethod
     def standing(cls, directory: Path, network: NetworkConfig | BoostedConfig) -> Trained:
         """A finished phase as it stands, whatever it was made from; raises InputError when it is none or damaged."""
-        facts = open_sealed(directory, KIND, FORMAT)
-        return cls(directory, Stage(directory, facts["inputs"]).fingerprint, network, facts["result"])
+        stage, facts = Stage.standing(directory)
+        return cls(directory, stage.fingerprint, network, facts["result"])
 
     @property
     def valid(self) -> dict[str, float]:

@@ -28,16 +28,15 @@ def prepare(
     """
     import json
 
-    from dagfm.cli.options import parse_size
+    from dagfm.cli.options import parse_memory
     from dagfm.cli.progress import progress_for_stderr
     from dagfm.config import load_config
-    from dagfm.data.prepare import MEMORY
     from dagfm.data.prepare import prepare as prepare_data
 
     watch = progress_for_stderr()
     try:
         resolved = load_config(config, overrides or [])
-        prepared = prepare_data(resolved, config.resolve().parent, watch, parse_size(memory) if memory else MEMORY)
+        prepared = prepare_data(resolved, config.resolve().parent, watch, parse_memory(memory))
     finally:
         watch.finish()
     parts = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
