@@ -258,6 +258,14 @@ def test_a_teachers_first_order_weights_are_not_handed_on_with_its_vectors(finis
     assert torch.equal(model.embedding.weight, vectors)
 
 
+def test_a_frozen_embedding_is_refused_before_training_where_no_teacher_has_as_many_numbers(
+    folder: Path, log_path: Path
+) -> None:
+    config: dict[str, Any] = small_config(log_path, teacher={"network": "crossnet", "size": 3})
+    with pytest.raises(dagfm.InputError, match="a student has 4 numbers a field and the teachers have 3"):
+        dagfm.fit(config, folder / "run", overrides=["distillation.embedding=teacher_frozen"], progress=Silent())
+
+
 @pytest.mark.parametrize("network", ["fm", "ffm"])
 def test_a_frozen_embedding_needs_a_teachers_of_its_size(folder: Path, log_path: Path, network: str) -> None:
     config: dict[str, Any] = small_config(log_path, teacher={"network": network})

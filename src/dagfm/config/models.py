@@ -18,7 +18,7 @@ from pydantic import (
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
 from dagfm.config.evaluation import EvaluationConfig
-from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig
+from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig, NetworkSettings
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
 from dagfm.config.scores import ScoresConfig
@@ -205,16 +205,27 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _a_frozen_embedding_fits(self) -> Self:
-        if self.distillation.embedding == "teacher_frozen" and all(one.network == "boosted" for one in self.teacher):
+        if self.distillation.embedding != "teacher_frozen" or self.scores is not None:
+            return self
+        if all(one.network == "boosted" for one in self.teacher):
             raise ValueError(
                 "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
                 "valid here: teacher_trainable, own"
             )
-        if self.distillation.embedding == "teacher_frozen" and all(one.network in FIRST_ORDER for one in self.teacher):
+        if all(one.network in FIRST_ORDER for one in self.teacher):
             raise ValueError(
                 f"distillation.embedding: 'teacher_frozen', but an {self.teacher[0].network}'s embedding holds "
                 "first-order weights too and cannot be a student's; valid here: teacher_trainable, own"
             )
+        networks = [one.over if isinstance(one, BoostedConfig) else one for one in self.teacher]
+        sizes = {self.size_of(one) for one in networks if not isinstance(one, ScoresConfig)}
+        for student in self.student:
+            if self.size_of(student) not in sizes:
+                raise ValueError(
+                    f"distillation.embedding: 'teacher_frozen', but a student has {self.size_of(student)} numbers a "
+                    f"field and the teachers have {', '.join(map(str, sorted(sizes)))}; give both one 'size', or take "
+                    "teacher_trainable or own"
+                )
         return self
 
     @model_validator(mode="after")
@@ -243,6 +254,10 @@ class Config(Section):
     def schema_(self) -> Schema:
         """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
         return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
+
+    def size_of(self, network: NetworkSettings) -> int:
+        """Numbers a field's vector has in a network's embedding (D)."""
+        return network.size or self.embedding.size
 
     def named(self, role: Literal["teacher", "student"] | str) -> list[tuple[str, Any]]:
         """The teachers or students, one by one, with the names they have in folders and tables."""

@@ -161,7 +161,7 @@ class Workshop:
 
     def size_of(self, network: NetworkConfig) -> int:
         """Numbers a field's vector has in the network's embedding (D)."""
-        return network.size or self.config.embedding.size
+        return self.config.size_of(network)
 
     def inputs(self, network: NetworkConfig, role: str, **more: Any) -> dict[str, Any]:
         """What every phase of a network depends on, and ``more``; ``role`` is what the network is called there."""
