@@ -29,9 +29,10 @@ class ArrayFile:
             raise
         self.left -= len(rows)
 
-    def close(self) -> None:
-        """Make it durable; all rows must have been written."""
+    def close(self, *, durable: bool = True) -> None:
+        """End it, so that a power cut does not lose it where it is to be ``durable``; all rows must be there."""
         assert self.left == 0, f"{self.path}: {self.left} rows were announced and not written"
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if durable:
+            os.fsync(self._file.fileno())
         self._file.close()

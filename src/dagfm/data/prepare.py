@@ -15,14 +15,14 @@ from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
 from dagfm.data.mapped import blocks, created, mapped
-from dagfm.data.memory import give_back
+from dagfm.data.memory import give_back_after
 from dagfm.data.scores import ScoreFunction, Scores
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.assemble import assemble, source_file
 from dagfm.data.staging.chunks import Staged, stage
 from dagfm.data.staging.crossing import learn_cross, write_cross
 from dagfm.data.staging.fitting import fit_numbers, training_numbers
-from dagfm.data.staging.merge import RowMap, count_rows, hash_rows, merge
+from dagfm.data.staging.merge import RowMap, hash_rows, merge
 from dagfm.data.staging.plan import Plan, make_plan
 from dagfm.data.staging.targets import learn_target, make_folds, write_target
 from dagfm.data.store import claim
@@ -150,15 +150,13 @@ class _Preparation:
                     bins[field.name] = learned
                 else:
                     scales[field.name] = learned
-            give_back()
+            give_back_after(schema.names.index(field.name))
             self.progress.advance(1)
 
         in_threads(learn, schema)
         # Threads end in any order; what is written must not depend on it.
         encoder = Encoder(schema, *(_ordered(learned, schema) for learned in (vocabularies, scales, bins)))
-        for name, rows in maps.items():
-            size = encoder.source_rows(schema.named(name))
-            counts[name] = count_rows(staged, codings[name], rows, size)
+        counts |= {name: rows.counts for name, rows in maps.items()}
         return (
             encoder,
             maps,

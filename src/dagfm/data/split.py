@@ -42,18 +42,19 @@ def random_parts(into: Parts, order: Int32, ratios: Ratios, seed: int) -> None:
 
 
 def time_parts(into: Parts, times: Float64, ordered: Float64, ratios: Ratios, gap: float) -> None:
-    """Set ``into`` (n,) by ``times`` (n,), which need not ascend; ``ordered`` (n,) is room for them to be sorted in.
+    """Set ``into`` (n,) by ``times`` (n,), which need not ascend; ``ordered`` (n,) is room to put them in order.
 
     The last share is test, the one before valid; rows of one time are in one part. Rows less than ``gap`` before the
     next part are OUT.
     """
-    ordered[:] = times
-    ordered.sort()
     n = len(into)
     valid, test = _shares(n, ratios)
+    starts = [(part, first) for part, first in ((VALID, n - test - valid), (TEST, n - test)) if first < n]
+    ordered[:] = times
+    ordered.partition(np.array([first for _, first in starts], np.intp))
     into[:] = TRAIN
-    for part, first in ((VALID, n - test - valid), (TEST, n - test)):
-        if first < n and (part == TEST or valid):
+    for part, first in starts:
+        if part == TEST or valid:
             start = ordered[first]
             for block in blocks(n):
                 here, when = into[block], times[block]

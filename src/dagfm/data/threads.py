@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -34,6 +35,32 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         for future in futures:
             future.cancel()
         wait(futures)
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``function`` of every item, in their order, worked out ahead of the caller: while it takes one, as many others as
+    there are threads are under way. Of all errors, also those of ``items``, the first in order is raised. Not to be
+    called from ``function``."""
+    if threads() == 1:
+        yield from map(function, items)
+        return
+    pool, ahead = _pool(os.getpid()), deque[Future[R]]()
+    left, failure = iter(items), None
+    try:
+        while failure is None or ahead:
+            try:
+                while failure is None and len(ahead) <= threads():
+                    ahead.append(pool.submit(function, next(left)))
+            except Exception as error:
+                failure = error
+            if ahead:
+                yield ahead.popleft().result()
+        if not isinstance(failure, StopIteration):
+            raise failure
+    finally:  # after an error nothing runs on behind the caller's back
+        for future in ahead:
+            future.cancel()
+        wait(ahead)
 
 
 @cache

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagfm.data.array_file import ArrayFile
 from dagfm.data.mapped import blocks
-from dagfm.data.memory import give_back
+from dagfm.data.memory import give_back_after
 from dagfm.data.split import PARTS
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.merge import RowMap
-from dagfm.data.threads import in_threads
+from dagfm.data.threads import in_order
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32, Int32, Int64
+from dagfm.encoding.rows import Float32, Int32, Int64, Ragged
 from dagfm.encoding.sequences import ragged
 from dagfm.schema import Schema
 
+Number = TypeVar("Number", bound=np.generic)
 Advance = Callable[[int], None]
 
 _PIECE = 8192
 """Rows that are written column by column while they are in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """Rows of one chunk that belong to one part, as its files take them."""
+
+    tokens: Int32
+    floats: Float32
+    sequences: list[Ragged]
+    sources: dict[str, Int32]
 
 
 @dataclass(eq=False)
@@ -39,6 +52,17 @@ class _Part:
     """Row ids that a target statistic is of, by field; the statistic itself comes later."""
     items: list[int]
     """Values written so far, by sequence."""
+
+    def append(self, rows: _Encoded) -> None:
+        """Write the next rows."""
+        self.tokens.append(rows.tokens)
+        self.floats.append(rows.floats)
+        for name, ids in rows.sources.items():
+            self.sources[name].append(ids)
+        for index, sequence in enumerate(rows.sequences):
+            self.offsets[index].append(sequence.offsets[1:] + self.items[index])
+            self.values[index].append(sequence.values)
+            self.items[index] += len(sequence.values)
 
     @property
     def files(self) -> list[ArrayFile]:
@@ -56,12 +80,13 @@ def assemble(
 ) -> list[str]:
     """Write tokens, floats and sequences of all parts into ``directory``; the columns of crosses and target statistics
     stay zero. Returns the files' names."""
-    sizes = staged.plan.sizes()
     names: list[str] = []
-    parts = [_part(staged, encoder.schema, directory, name, sizes[name], names) for name in PARTS]
-    for chunk in staged.chunks:
-        _place(staged, chunk, encoder, maps, parts)
-        give_back()
+    parts = [_part(staged, encoder.schema, directory, name, staged.sizes[name], names) for name in PARTS]
+    encoded_chunks = in_order(partial(_encoded, staged, encoder, maps), staged.chunks)
+    for chunk, encoded in zip(staged.chunks, encoded_chunks, strict=True):
+        for part, rows in zip(parts, encoded, strict=True):
+            part.append(rows)
+        give_back_after(chunk.number)
         advance(len(chunk))
     for part in parts:
         for file in part.files:
@@ -92,15 +117,13 @@ def _part(staged: Staged, schema: Schema, directory: Path, name: str, rows: int,
     return _Part(tokens, floats, offsets, values, sources, items=[0] * len(offsets))
 
 
-def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, RowMap], parts: list[_Part]) -> None:
+def _encoded(staged: Staged, encoder: Encoder, maps: Mapping[str, RowMap], chunk: Chunk) -> list[_Encoded]:
+    """The rows of a chunk, part by part."""
     schema, arrays, codings = encoder.schema, staged.arrays(chunk), staged.codings
     tokens: list[Int32] = []
     floats: list[Float32] = []
     sources: dict[str, Int32] = {}
     sequences = []
-    plain = [one for one in schema if one.name in codings]
-    found = in_threads(lambda one: maps[one.name].of(chunk)[arrays.codes(codings[one.name])], plain)
-    ids_of = dict(zip((one.name for one in plain), found, strict=True))
     for one in schema:
         if one.name in encoder.scales:
             floats += list(encoder.scales[one.name].apply(arrays.numbers(one.name)).T)
@@ -108,7 +131,7 @@ def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, Ro
             tokens.append(encoder.bins[one.name].encode(arrays.numbers(one.name)[:, 0]))
         elif one.cross is None:
             coding = codings[one.name]
-            ids = ids_of[one.name]
+            ids = maps[one.name].of(chunk)[arrays.codes(coding)]
             if coding.has_items:
                 sequences.append(ragged(arrays.lengths(coding), ids))
             elif one.is_target:
@@ -118,21 +141,21 @@ def _place(staged: Staged, chunk: Chunk, encoder: Encoder, maps: Mapping[str, Ro
         if one.cross is not None or one.is_target:
             later = (tokens, np.int32, 1) if one.form == "ids" else (floats, np.float32, one.width)
             later[0].extend(np.zeros((later[2], len(chunk)), later[1]))
-    of_chunk = staged.parts(chunk)
-    for number, part in enumerate(parts):
-        rows = np.flatnonzero(of_chunk == number)
-        part.tokens.append(_interleaved(tokens, rows, np.int32))
-        part.floats.append(_interleaved(floats, rows, np.float32))
-        for name, ids in sources.items():
-            part.sources[name].append(ids[rows])
-        for index, sequence in enumerate(sequences):
-            taken = sequence.take(rows)
-            part.offsets[index].append(taken.offsets[1:] + part.items[index])
-            part.values[index].append(taken.values)
-            part.items[index] += len(taken.values)
+    found = []
+    for number in range(len(PARTS)):
+        rows = np.flatnonzero(staged.parts(chunk) == number)
+        found.append(
+            _Encoded(
+                _interleaved(tokens, rows, np.int32),
+                _interleaved(floats, rows, np.float32),
+                [sequence.take(rows) for sequence in sequences],
+                {name: ids[rows] for name, ids in sources.items()},
+            )
+        )
+    return found
 
 
-def _interleaved(columns: Sequence[NDArray[np.generic]], rows: Int64, kind: type[np.generic]) -> NDArray[np.generic]:
+def _interleaved(columns: Sequence[NDArray[Number]], rows: Int64, kind: type[Number]) -> NDArray[Number]:
     """(len(rows), columns) the given rows of some columns, made a piece that fits the cache at a time."""
     found = np.empty((len(rows), len(columns)), kind)
     for piece in blocks(len(rows), _PIECE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from dagfm.data.memory import give_back
+from dagfm.data.memory import give_back_after
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.codings import Coded, Coding, coded, codings_of, number_fields, numbers_of
 from dagfm.data.staging.plan import Plan, Segment, located
-from dagfm.data.threads import in_threads
+from dagfm.data.threads import in_order
 from dagfm.encoding.rows import Int64
 from dagfm.encoding.values import BadValueError, Float64
 from dagfm.files import replacing
@@ -50,10 +51,15 @@ class Staged:
     plan: Plan
     chunks: tuple[Chunk, ...]
 
-    @property
+    @cached_property
     def codings(self) -> dict[str, Coding]:
         """The coding of every field with token texts."""
         return codings_of(self.schema)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Rows of each part."""
+        return self.plan.sizes()
 
     def arrays(self, chunk: Chunk) -> ChunkFile:
         """The arrays of a chunk."""
@@ -115,12 +121,8 @@ def stage(plan: Plan, schema: Schema, folder: Path, rows: int, advance: Advance)
         start = of_segment[done].start - segment.start if done < len(of_segment) else len(segment.log)
         sizes = [len(chunk) for chunk in of_segment[done:]]
         tables = segment.log.batches(list(schema.columns), sizes, start) if sizes else iter(())
-        for chunk, table in zip(of_segment[done:], tables, strict=True):
-            try:
-                _write(staged, chunk, table)
-            except BadValueError as error:
-                raise located(segment, chunk.start - segment.start, error) from None
-            give_back()
+        for chunk in in_order(partial(_work, staged), zip(of_segment[done:], tables, strict=True)):
+            give_back_after(chunk.number)
             advance(len(chunk))
     return staged
 
@@ -139,25 +141,30 @@ def _is_there(folder: Path, chunk: Chunk) -> bool:
     return (folder / f"chunk-{chunk.number:06d}.safetensors").exists()
 
 
+def _work(staged: Staged, work: tuple[Chunk, pa.Table]) -> Chunk:
+    """Write a chunk, from the table of its rows; returns it."""
+    chunk, table = work
+    try:
+        _write(staged, chunk, table)
+    except BadValueError as error:
+        raise located(chunk.segment, chunk.start - chunk.segment.start, error) from None
+    return chunk
+
+
 def _write(staged: Staged, chunk: Chunk, table: pa.Table) -> None:
     origin = chunk.segment.log.origin
     parts = staged.parts(chunk)
     arrays: dict[str, NDArray[np.generic]] = {}
     items: dict[str, list[int]] = {}
     batches = []
-    codings = list(dict.fromkeys(staged.codings.values()))
-
-    def read(coding: Coding) -> tuple[Coded, pa.RecordBatch]:
+    for coding in dict.fromkeys(staged.codings.values()):
         found = coded(table[coding.field.source], coding, origin)
-        return found, _texts(found, parts)
-
-    for coding, (found, batch) in zip(codings, in_threads(read, codings), strict=True):
         arrays[f"codes-{coding.index}"] = found.codes
         if found.lengths is not None:
             arrays[f"lengths-{coding.index}"] = found.lengths
             held = np.bincount(parts, weights=np.maximum(found.lengths, 1), minlength=len(PARTS))
             items[str(coding.index)] = held[: len(PARTS)].astype(int).tolist()
-        batches.append(batch)
+        batches.append(_texts(found, parts))
     for field in number_fields(staged.schema):
         arrays[f"numbers-{field.name}"] = numbers_of(table[field.source], field, origin)
     name = f"chunk-{chunk.number:06d}"

@@ -102,12 +102,14 @@ def factorized(column: pa.ChunkedArray) -> tuple[Codes, pl.Series]:
 
 def _used(codes: Int64, distinct: pl.Series) -> tuple[Codes, pl.Series]:
     """Codes and values without the values that no cell has: a dictionary may be of more rows than these."""
-    held = np.bincount(codes, minlength=len(distinct) + 1) > 0
+    held = np.zeros(len(distinct) + 1, np.bool_)
+    held[codes] = True
     held[-1] = True  # null's code stays the last one
     if not held.all():
-        codes = (np.cumsum(held) - 1)[codes]
         distinct = distinct.filter(pl.Series(held[:-1]))
-    return codes.astype(np.uint16 if len(distinct) < 1 << 16 else np.uint32), distinct
+    places = np.cumsum(held) - 1
+    narrow: Codes = places.astype(np.uint16) if len(distinct) < 1 << 16 else places.astype(np.uint32)
+    return narrow[codes], distinct
 
 
 def numbers_of(column: pa.ChunkedArray, field: Field, origin: str) -> Float64:

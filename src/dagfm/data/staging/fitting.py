@@ -7,7 +7,8 @@ from math import fsum
 
 import numpy as np
 
-from dagfm.data.mapped import blocks, created
+from dagfm.data.array_file import ArrayFile
+from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.split import TRAIN
 from dagfm.data.staging.chunks import Staged
 from dagfm.encoding.bins import Bins
@@ -21,15 +22,20 @@ _BLOCK = 1 << 16
 
 def training_numbers(staged: Staged, field: Field) -> Float64:
     """(width, training rows) numbers of a field, in a file."""
-    rows = staged.plan.sizes()["train"]
-    values = created(
-        staged.folder / f"numbers-{staged.schema.names.index(field.name)}.npy", np.float64, (field.width, rows)
-    )
+    path = staged.folder / f"numbers-{staged.schema.names.index(field.name)}.npy"
+    rows = staged.sizes["train"]
+    taken = (staged.arrays(chunk).numbers(field.name)[staged.parts(chunk) == TRAIN] for chunk in staged.chunks)
+    if field.width == 1:
+        file = ArrayFile(path, np.float64, (rows,))
+        for numbers in taken:
+            file.append(numbers[:, 0])
+        file.close(durable=False)
+        return mapped(path, writable=True)[None]
+    values = created(path, np.float64, (field.width, rows))
     done = 0
-    for chunk in staged.chunks:
-        taken = staged.arrays(chunk).numbers(field.name)[staged.parts(chunk) == TRAIN]
-        values[:, done : done + len(taken)] = taken.T
-        done += len(taken)
+    for numbers in taken:
+        values[:, done : done + len(numbers)] = numbers.T
+        done += len(numbers)
     return values
 
 
@@ -75,6 +81,8 @@ def mean_and_std(values: Float64) -> tuple[float, float]:
 def _known(values: Float64) -> Iterator[Float64]:
     """The values that are no NaN, in blocks of as many cells as ever; blocks without any left out."""
     for block in blocks(len(values), _BLOCK):
-        part = values[block][~np.isnan(values[block])]
-        if len(part):
-            yield part
+        part = values[block]
+        missing = np.isnan(part)
+        known = part[~missing] if missing.any() else part
+        if len(known):
+            yield known

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from dagfm.data.array_file import ArrayFile
 from dagfm.data.mapped import created, mapped
-from dagfm.data.split import TRAIN
+from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.codings import Coding
 from dagfm.encoding.hashing import hashed
@@ -32,10 +34,16 @@ class RowMap:
     path: Path
     starts: Int64
     """(chunks + 1,)."""
+    counts: Int64
+    """(rows,) how often each row id occurs in the training cells; an empty sequence is *missing* once."""
+
+    @cached_property
+    def _ids(self) -> Int32:
+        return mapped(self.path)
 
     def of(self, chunk: Chunk) -> Int32:
         """(texts + 1,) row ids of a chunk's codes; the last is *missing*."""
-        ids = mapped(self.path)[self.starts[chunk.number] : self.starts[chunk.number + 1]]
+        ids = self._ids[self.starts[chunk.number] : self.starts[chunk.number + 1]]
         return np.append(ids, np.int32(MISSING))
 
 
@@ -58,15 +66,11 @@ def merge(staged: Staged, field: Field, codings: list[Coding], memory: int) -> t
     Entries are grouped by text, a part of them at a time where all would take more than ``memory`` bytes: those whose
     hash says so. What is rarer than ``min_count`` never leaves its part.
     """
-    entries = _Entries(staged, codings)
-    passes = max(1, -(-entries.total * ENTRY_BYTES // memory))
-    # Named by the field: several fields may be of one coding, and learn at the same time.
-    scratch = staged.folder / f"groups-{staged.schema.names.index(field.name)}.npy"
-    groups = created(scratch, np.int64, (entries.total,))
+    entries = _Entries(staged, field, codings, memory)
+    groups = created(entries.file("groups"), np.int32 if entries.total < 1 << 31 else np.int64, (entries.total,))
     survivors, often, places = [], [], []
     total = 0
-    for turn in range(passes):
-        texts, counts, where = entries.of_pass(turn, passes)
+    for texts, counts, where in entries.passes():
         grouped = texts.dictionary_encode()
         piece = np.concatenate([_indices(chunk) for chunk in grouped.chunks] or [np.zeros(0, np.int64)])
         known = grouped.chunk(0).dictionary if grouped.num_chunks else pa.array([], pa.large_string())
@@ -84,22 +88,18 @@ def merge(staged: Staged, field: Field, codings: list[Coding], memory: int) -> t
     rows = np.full(total + 1, UNKNOWN, np.int32)
     rows[places_[order]] = np.arange(FIRST, FIRST + len(order), dtype=np.int32)
     rows[-1] = MISSING  # where a group of -1 looks
-    maps = entries.row_maps(field.name, lambda at: rows[groups[at]])
-    scratch.unlink()
-    return vocabulary, maps
+    return vocabulary, entries.row_maps(vocabulary.rows, lambda at: rows[groups[at]])
 
 
 def hash_rows(staged: Staged, field: Field, coding: Coding, memory: int) -> tuple[RowMap, Collisions]:
     """The row map of a field with a hash, and how its values collide."""
     size = field.hash
     assert size is not None, "asked for fields with a hash"
-    entries = _Entries(staged, [coding])
-    maps = entries.row_maps(field.name, lambda at: hashed(entries.texts_at(at), size))
+    entries = _Entries(staged, field, [coding], memory)
+    maps = entries.row_maps(FIRST + size, lambda at: hashed(entries.texts_at(at), size))
     distinct = colliding = 0
     held = np.zeros(size, np.int32)
-    passes = max(1, -(-entries.total * ENTRY_BYTES // memory))
-    for turn in range(passes):
-        texts, counts, _ = entries.of_pass(turn, passes)
+    for texts, counts, _ in entries.passes():
         seen = pl.DataFrame({"text": pl.Series(pl.from_arrow(texts)), "count": counts})
         values = seen.filter(pl.col("count") > 0)["text"].drop_nulls().unique()
         distinct += len(values)
@@ -108,72 +108,76 @@ def hash_rows(staged: Staged, field: Field, coding: Coding, memory: int) -> tupl
     return maps[coding.index], Collisions(distinct, int(np.count_nonzero(held)), colliding)
 
 
-def count_rows(staged: Staged, coding: Coding, rows: RowMap, size: int) -> Int64:
-    """(size,) how often each row id occurs in the training cells of a coding; an empty sequence is *missing* once."""
-    counts = np.zeros(size, np.int64)
-    cells = 0
-    for chunk in staged.chunks:
-        held = staged.texts(chunk).get_batch(coding.index).column(1).to_numpy()
-        ids = rows.of(chunk)[:-1]
-        used = np.flatnonzero(held)
-        np.add.at(counts, ids[used], held[used])
-        training = staged.parts(chunk) == TRAIN
-        cells += staged.arrays(chunk).items(coding)[TRAIN] if coding.has_items else int(np.count_nonzero(training))
-    counts[MISSING] += cells - int(counts.sum())
-    return counts
-
-
 class _Entries:
-    """The distinct texts of all chunks of some codings, one after the other."""
+    """The distinct texts of all chunks of some codings, one after the other, for one field to group."""
 
-    def __init__(self, staged: Staged, codings: list[Coding]) -> None:
-        self.staged, self.codings = staged, codings
+    def __init__(self, staged: Staged, field: Field, codings: list[Coding], memory: int) -> None:
+        self.staged, self.field, self.codings, self.memory = staged, field, codings, memory
         self.spans: list[tuple[Coding, Chunk, slice]] = []
+        self.batches: list[pa.RecordBatch] = []
+        """Mapped, not read, and opened once: that takes longer than reading does."""
         self.total = 0
         for coding in codings:
             for chunk in staged.chunks:
-                count = self._batch(coding, chunk).num_rows
-                self.spans.append((coding, chunk, slice(self.total, self.total + count)))
-                self.total += count
+                batch = staged.texts(chunk).get_batch(coding.index)
+                self.batches.append(batch)
+                self.spans.append((coding, chunk, slice(self.total, self.total + batch.num_rows)))
+                self.total += batch.num_rows
 
-    def _batch(self, coding: Coding, chunk: Chunk) -> pa.RecordBatch:
-        return self.staged.texts(chunk).get_batch(coding.index)
+    def file(self, what: str) -> Path:
+        """A file of the field's own: several fields may be of one coding, and learn at the same time."""
+        return self.staged.folder / f"{what}-{self.staged.schema.names.index(self.field.name)}.npy"
 
-    def of_pass(self, turn: int, passes: int) -> tuple[pa.ChunkedArray, Int64, Int64 | slice]:
-        """The texts, counts and places of the entries that belong to one of several passes."""
-        texts, counts, where = [], [], []
-        for coding, chunk, span in self.spans:
-            batch = self._batch(coding, chunk)
-            text, count = batch.column(0), batch.column(1).to_numpy()
-            if passes == 1:
-                texts.append(text)
-                counts.append(count)
-                continue
-            chosen = np.flatnonzero(pl.Series(pl.from_arrow(text)).hash(_SEED).to_numpy() % passes == turn)
-            texts.append(text.take(pa.array(chosen)))
-            counts.append(count[chosen])
-            where.append(chosen + span.start)
-        together = pa.chunked_array(texts, pa.large_string())
-        at = slice(0, self.total) if passes == 1 else np.concatenate(where)
-        return together, np.concatenate(counts), at
+    def passes(self) -> Iterator[tuple[pa.ChunkedArray, Int64, Int64 | slice]]:
+        """The texts, counts and places of all entries, or of those of one hash after the other, so that grouping what
+        comes at a time takes no more than the memory."""
+        passes = max(1, -(-self.total * ENTRY_BYTES // self.memory))
+        if passes == 1:
+            texts = pa.chunked_array([batch.column(0) for batch in self.batches], pa.large_string())
+            yield texts, np.concatenate([batch.column(1) for batch in self.batches]), slice(0, self.total)
+            return
+        turns = created(self.file("turns"), np.uint16, (self.total,))
+        for batch, (_, _, span) in zip(self.batches, self.spans, strict=True):
+            turns[span] = pl.Series(pl.from_arrow(batch.column(0))).hash(_SEED).to_numpy() % passes
+        for turn in range(passes):
+            pieces, counts, where = [], [], []
+            for batch, (_, _, span) in zip(self.batches, self.spans, strict=True):
+                chosen = np.flatnonzero(turns[span] == turn)
+                pieces.append(batch.column(0).take(pa.array(chosen)))
+                counts.append(batch.column(1).to_numpy()[chosen])
+                where.append(chosen + span.start)
+            yield pa.chunked_array(pieces, pa.large_string()), np.concatenate(counts), np.concatenate(where)
 
     def texts_at(self, span: slice) -> pl.Series:
         """The texts of one chunk."""
-        coding, chunk, _ = next(one for one in self.spans if one[2] == span)
-        return pl.Series(pl.from_arrow(self._batch(coding, chunk).column(0)))
+        batch = next(batch for batch, one in zip(self.batches, self.spans, strict=True) if one[2] == span)
+        return pl.Series(pl.from_arrow(batch.column(0)))
 
-    def row_maps(self, name: str, ids: Callable[[slice], Int32]) -> dict[int, RowMap]:
-        """Write the row ids that ``ids`` gives for each span of entries; one file a coding."""
+    def row_maps(self, size: int, ids: Callable[[slice], Int32]) -> dict[int, RowMap]:
+        """Write the row ids below ``size`` that ``ids`` gives for each span of entries; one file a coding."""
         maps = {}
         for coding in self.codings:
-            spans = [(chunk, span) for one, chunk, span in self.spans if one is coding]
-            path = self.staged.folder / f"rows-{self.staged.schema.names.index(name)}-{coding.index}.npy"
-            starts = np.cumsum([0, *(span.stop - span.start for _, span in spans)])
-            out = created(path, np.int32, (int(starts[-1]),))
-            for (_, span), start in zip(spans, starts, strict=False):
-                out[start : start + span.stop - span.start] = ids(span)
-            maps[coding.index] = RowMap(path, starts)
+            of_coding = [one for one in zip(self.spans, self.batches, strict=True) if one[0][0] is coding]
+            path = self.file(f"rows-{coding.index}")
+            starts = np.cumsum([0, *(batch.num_rows for _, batch in of_coding)])
+            counts = np.zeros(size, np.int64)
+            out = ArrayFile(path, np.int32, (int(starts[-1]),))
+            for (_, _, span), batch in of_coding:
+                rows = ids(span)
+                out.append(rows)
+                held = batch.column(1).to_numpy()
+                used = np.flatnonzero(held)
+                np.add.at(counts, rows[used], held[used])
+            out.close(durable=False)
+            counts[MISSING] += self._cells(coding) - int(counts.sum())
+            maps[coding.index] = RowMap(path, starts, counts)
         return maps
+
+    def _cells(self, coding: Coding) -> int:
+        """Training cells, or items, of a coding."""
+        if not coding.has_items:
+            return self.staged.sizes[PARTS[TRAIN]]
+        return sum(self.staged.arrays(chunk).items(coding)[TRAIN] for chunk in self.staged.chunks)
 
 
 def _indices(piece: pa.DictionaryArray) -> Int64:
