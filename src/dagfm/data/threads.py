@@ -37,30 +37,31 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         wait(futures)
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``function`` of every item, in their order, worked out ahead of the caller: while it takes one, as many others as
-    there are threads are under way. Of all errors, also those of ``items``, the first in order is raised. Not to be
+def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int | None = None) -> Iterator[R]:
+    """``function`` of every item, in their order, worked out ahead of the caller: as many items as ``ahead`` at a time,
+    or one more than there are threads. Of all errors, also those of ``items``, the first in order is raised. Not to be
     called from ``function``."""
     if threads() == 1:
         yield from map(function, items)
         return
-    pool, ahead = _pool(os.getpid()), deque[Future[R]]()
+    pool, most = _pool(os.getpid()), ahead or threads() + 1
+    running = deque[Future[R]]()
     left, failure = iter(items), None
     try:
-        while failure is None or ahead:
+        while failure is None or running:
             try:
-                while failure is None and len(ahead) <= threads():
-                    ahead.append(pool.submit(function, next(left)))
+                while failure is None and len(running) < most:
+                    running.append(pool.submit(function, next(left)))
             except Exception as error:
                 failure = error
-            if ahead:
-                yield ahead.popleft().result()
+            if running:
+                yield running.popleft().result()
         if not isinstance(failure, StopIteration):
             raise failure
     finally:  # after an error nothing runs on behind the caller's back
-        for future in ahead:
+        for future in running:
             future.cancel()
-        wait(ahead)
+        wait(running)
 
 
 @cache

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from dagfm.data.log.kinds import kind_of
 from dagfm.data.log.layouts import layout_of
 from dagfm.data.log.parquet import ROW_GROUP, WRITING, ParquetRows
 from dagfm.data.log.paths import identity
+from dagfm.data.threads import in_order
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
 
@@ -92,7 +92,7 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
     watch = _Watch(path, sum(shard["rows"] for shard in shards), progress)
     with closing(Characters(path, options.encoding)) as characters:
         cut = blocks(characters, layout.cutting, position, line, BLOCK)
-        for shard in _in_order(cut, layout, folder, len(shards)):
+        for shard in in_order(partial(_shard, layout, folder), enumerate(cut, len(shards)), ahead=_WORKERS):
             shards.append(shard)
             watch.advance(shard["rows"])
     if not shards:
@@ -102,28 +102,12 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
     write_json(folder / MANIFEST, {"kind": _KIND, "format": FORMAT, "from": str(path), "shards": shards})
 
 
-def _in_order(cut: Iterator[Block], layout: Layout, folder: Path, first: int) -> Iterator[dict[str, Any]]:
-    """Convert blocks side by side and yield their shards in the file's order, so that the first fault is told."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        running: deque[Future[dict[str, Any]]] = deque()
-        try:
-            for number, block in enumerate(cut, first):
-                running.append(pool.submit(_shard, block, layout, folder / f"{number:05d}.parquet"))
-                del block  # its text is the worker's to free
-                while len(running) >= _WORKERS:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def _shard(block: Block, layout: Layout, file: Path) -> dict[str, Any]:
+def _shard(layout: Layout, folder: Path, numbered: tuple[int, Block]) -> dict[str, Any]:
     """Parse one block and write it."""
+    number, block = numbered
+    file = folder / f"{number:05d}.parquet"
     end, line = block.end, block.last_line
     table = layout.parse(block)
-    del block
     rows = len(table)
     table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
     with replacing(file) as temporary:
