@@ -16,7 +16,7 @@ from dagfm.data.staging.codings import codings_of, factorized, number_fields
 from dagfm.errors import InputError
 from dagfm.schema import FIRST, Field
 
-CELLS_PER_SECOND = 10e6
+CELLS_PER_SECOND = 15e6
 """Cells that two cores prepare in a second, about (benchmarks/preparation.py)."""
 _SAMPLE = 1 << 16
 _ITEMS = 4

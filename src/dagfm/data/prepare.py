@@ -100,7 +100,8 @@ class _Preparation:
     def run(self) -> None:
         schema = self.config.schema_
         columns = max(1, len(schema.columns))
-        rows = int(np.clip(self.memory // 6 // (_CELL_BYTES * columns), min(_LEAST_ROWS, _ROWS), _ROWS))
+        share = self.memory // (threads() + 4)  # a chunk each, one that waits, and room for all else
+        rows = int(np.clip(share // (_CELL_BYTES * columns), min(_LEAST_ROWS, _ROWS), _ROWS))
         # A chunk is found again only by a run that cuts the rows in the same places.
         folder = self.directory / f"staging-{rows}"
         for other in self.directory.glob("staging-*"):
