@@ -15,7 +15,7 @@ from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
 from dagfm.data.mapped import blocks, created, mapped
-from dagfm.data.memory import give_back_after
+from dagfm.data.memory import give_back
 from dagfm.data.scores import ScoreFunction, Scores
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.assemble import assemble, source_file
@@ -151,7 +151,7 @@ class _Preparation:
                     bins[field.name] = learned
                 else:
                     scales[field.name] = learned
-            give_back_after(schema.names.index(field.name))
+            give_back()
             self.progress.advance(1)
 
         in_threads(learn, schema)

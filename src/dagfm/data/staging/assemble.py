@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dagfm.data.array_file import ArrayFile
 from dagfm.data.mapped import blocks
-from dagfm.data.memory import give_back_after
+from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS
 from dagfm.data.staging.chunks import Chunk, Staged
 from dagfm.data.staging.merge import RowMap
@@ -86,7 +86,7 @@ def assemble(
     for chunk, encoded in zip(staged.chunks, encoded_chunks, strict=True):
         for part, rows in zip(parts, encoded, strict=True):
             part.append(rows)
-        give_back_after(chunk.number)
+        give_back()
         advance(len(chunk))
     for part in parts:
         for file in part.files:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from dagfm.data.memory import give_back_after
+from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.codings import Coded, Coding, coded, codings_of, number_fields, numbers_of
 from dagfm.data.staging.plan import Plan, Segment, located
@@ -122,7 +122,7 @@ def stage(plan: Plan, schema: Schema, folder: Path, rows: int, advance: Advance)
         sizes = [len(chunk) for chunk in of_segment[done:]]
         tables = segment.log.batches(list(schema.columns), sizes, start) if sizes else iter(())
         for chunk in in_order(partial(_work, staged), zip(of_segment[done:], tables, strict=True)):
-            give_back_after(chunk.number)
+            give_back()
             advance(len(chunk))
     return staged
 
