@@ -16,7 +16,7 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.errors import InputError
 from dagfm.files import write_bytes
-from dagfm.training.phases import Fold, measure, train_teacher
+from dagfm.training.phases import Fold, fold_title, measure, teacher_stage, train_teacher
 from dagfm.training.scoring import chunks_of, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.tallies import Tally, tallied_fields
@@ -25,6 +25,20 @@ from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_fil
 
 if TYPE_CHECKING:
     from lightgbm import Booster
+
+
+def boosted_stages(shop: Workshop, config: BoostedConfig, directory: Path, replica: int = 1) -> list[Stage]:
+    """The stage of the trees, and that of the network below for every fold."""
+    over = config.over
+    settings = shop.settled(over.settings(shop.config.training.teacher_training))
+    below = shop.inputs(over, "over", replica=replica, training={"teacher_training": settings.model_dump()})
+    return [
+        Stage(directory, {**below, "teacher": config.definition}),
+        *(
+            teacher_stage(shop, over, directory / f"fold-{number}", None, replica, fold_title(number, config.folds))
+            for number in range(1, config.folds + 1)
+        ),
+    ]
 
 
 def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: Path, replica: int = 1) -> Trained:
@@ -38,9 +52,7 @@ def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: P
     if rows < config.folds:
         raise InputError(f"teacher: {config.folds} folds of {rows} training rows; ask for fewer 'folds'")
     tallied = tallied_fields(config.statistics, shop.prepared.encoder, rows)
-    settings = shop.settled(over.settings(shop.config.training.teacher_training))
-    below = shop.inputs(over, "over", replica=replica, training={"teacher_training": settings.model_dump()})
-    stage = Stage(directory, {**below, "teacher": config.definition})
+    stage, *_ = boosted_stages(shop, config, directory, replica)
     facts = stage.open()
     if facts is not None:
         shop.progress.line(f"teacher_training of {name} (seed {shop.seed}) is done")
@@ -128,7 +140,8 @@ def _entry(
     seconds += sum(entry["training_seconds"] for entry in below)
     rows = sum(entry["training_seconds"] * entry["training_rows_per_second"] for entry in below)
     leaves = sum(tree["num_leaves"] for tree in trees.dump_model()["tree_info"])
-
+    reused = [entry["reused"] for entry in below if "reused" in entry]
+    spared = sum(one["training_seconds"] for one in reused)
     return {
         "name": name,
         "role": "teacher",
@@ -141,5 +154,6 @@ def _entry(
         "scoring_rows_per_second": scoring_speed(scores, shop.prepared.test),
         "training_rows_per_second": rows / seconds,
         "training_seconds": seconds,
+        **({"reused": {**reused[0], "training_seconds": spared}} if reused else {}),
         "metrics": {part: measure(shop, trained.directory, scores, part, None) for part in JUDGED},
     }

@@ -18,6 +18,7 @@ from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.judging import METRICS
 from dagfm.training.loop import WEIGHTS, Task, train
+from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
@@ -34,6 +35,39 @@ class Fold:
     rows: Indices
     """(m,) the training rows outside this fold, ascending."""
 
+    @property
+    def title(self) -> str:
+        """Which of how many."""
+        return fold_title(self.number, self.of)
+
+
+def fold_title(number: int, of: int) -> str:
+    """What a fold, counted from 1, is called among the inputs of a stage."""
+    return f"{number} of {of}"
+
+
+def teacher_stage(
+    shop: Workshop,
+    network: NetworkConfig,
+    directory: Path,
+    warm_up: WarmUp | None = None,
+    replica: int = 1,
+    fold: str | None = None,
+) -> Stage:
+    """The stage of a teacher's training; ``fold`` says which of how many."""
+    settings = shop.settled(network.settings(shop.config.training.teacher_training))
+    return Stage(
+        directory,
+        shop.inputs(
+            network,
+            "teacher",
+            replica=replica,
+            training={"teacher_training": settings.model_dump()},
+            made_from={"warm_up": warm_up.fingerprint if warm_up else None},
+            **({"fold": fold} if fold else {}),
+        ),
+    )
+
 
 def train_teacher(
     shop: Workshop,
@@ -49,17 +83,7 @@ def train_teacher(
     ``replica`` numbers members that are otherwise equal; of the names, which may change, the weights know nothing.
     """
     settings = shop.settled(network.settings(shop.config.training.teacher_training))
-    stage = Stage(
-        directory,
-        shop.inputs(
-            network,
-            "teacher",
-            replica=replica,
-            training={"teacher_training": settings.model_dump()},
-            made_from={"warm_up": warm_up.fingerprint if warm_up else None},
-            **({"fold": f"{fold.number} of {fold.of}"} if fold else {}),
-        ),
-    )
+    stage = teacher_stage(shop, network, directory, warm_up, replica, fold.title if fold else None)
     return _phase(
         shop,
         stage,
@@ -193,6 +217,8 @@ def _phase(
     among: Indices | None = None,
 ) -> Trained:
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
+    named = label["role"] != "teacher"
+    shop.reuse.take([Wanted(stage, _title(shop, label, settings), label["name"], named)], shop.progress)
     facts = stage.open()
     if facts is not None:
         shop.progress.line(f"{_title(shop, label, settings)} is done")

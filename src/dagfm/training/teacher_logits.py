@@ -21,6 +21,7 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
+from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
@@ -42,12 +43,14 @@ class TeacherLogits:
 
     directory: Path
     fingerprint: str
+    reused: Mapping[str, Any] | None = None
+    """The run that it was taken over from, if it was."""
 
     @classmethod
     def standing(cls, directory: Path) -> TeacherLogits:
         """A cache as it stands, whatever it was made from; raises InputError when it is not finished or damaged."""
-        stage, _ = Stage.standing(directory)
-        return cls(directory, stage.fingerprint)
+        stage, facts = Stage.standing(directory)
+        return cls(directory, stage.fingerprint, facts.get("reused"))
 
     def read(self, part: str) -> Float32:
         """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""
@@ -90,9 +93,10 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
             **(_kind_of_pool(shop.config) if pool_rows else {}),
         },
     )
-    cache = TeacherLogits(directory, stage.fingerprint)
-    if stage.open() is not None:
-        return cache
+    shop.reuse.take([Wanted(stage, f"teacher_logits (seed {shop.seed})")], shop.progress)
+    facts = stage.open()
+    if facts is not None:
+        return TeacherLogits(directory, stage.fingerprint, facts.get("reused"))
     prepared = shop.prepared
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
@@ -114,7 +118,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         _finish(directory, name, scale)
     shop.progress.finish()
     stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
-    return cache
+    return TeacherLogits(directory, stage.fingerprint)
 
 
 def scores_entry(shop: Workshop, name: str, logits: TeacherLogits) -> Entry:

@@ -25,6 +25,7 @@ from dagfm.progress import Progress
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
 from dagfm.training.pretrained import PretrainedVectors
+from dagfm.training.reuse import Reuse
 from dagfm.training.sampling import Sampling
 from dagfm.training.stage import Stage
 
@@ -60,6 +61,7 @@ class Workshop:
     device: torch.device
     progress: Progress
     pretrained: PretrainedVectors = field(default_factory=PretrainedVectors)
+    reuse: Reuse = field(default_factory=Reuse)
 
     @property
     def layout(self) -> Layout:
