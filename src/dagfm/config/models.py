@@ -23,6 +23,7 @@ from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
 from dagfm.config.scores import ScoresConfig
 from dagfm.config.section import Section
+from dagfm.errors import listed, suggestion
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
 
@@ -156,10 +157,6 @@ class Config(Section):
             for field in schema:
                 if field.cross is None and field.source == column:
                     raise ValueError(f"fields: '{column}' is the label; a field must not hold the answer")
-        for student in self.student:
-            if student.seeds > 1 or student.training:
-                key = "seeds" if student.seeds > 1 else "training"
-                raise ValueError(f"student: '{key}' is of teachers; a student has none")
         for role in ("teacher", "student"):
             names = [name for name, _ in self.named(role)]
             for name in names:
@@ -183,14 +180,43 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _students_have_no_settings_of_teachers(self) -> Self:
+        for student in self.student:
+            for key in ("seeds", "training", "extra_fields"):
+                if getattr(student, key) == type(student).model_fields[key].default:
+                    continue
+                raise ValueError(f"student: '{key}' is of teachers; a student has none")
+        return self
+
+    @model_validator(mode="after")
     def _evaluated_fields_exist(self) -> Self:
         self.evaluation.check(self.schema_)
         return self
 
     @model_validator(mode="after")
+    def _extra_fields_are_no_part_of_others(self) -> Self:
+        names = self.schema_.names
+        for name in sorted(self.extra_fields - {*names}):
+            raise ValueError(
+                f"teacher.extra_fields: '{name}' is no field; fields: {listed(names)}.{suggestion(name, names)}"
+            )
+        if self.extra_fields == {*names}:
+            raise ValueError("teacher.extra_fields: names every field; students would see none")
+        views = [("students do", self.extra_fields)]
+        views += [(f"teacher '{name}' does", self.hidden_from(network)) for name, network in self.named("teacher")]
+        for who, hidden in views:
+            for field in self.schema_:
+                for member in hidden.intersection(() if field.name in hidden else field.made_of):
+                    raise ValueError(
+                        f"teacher.extra_fields: field '{field.name}' is made of '{member}', which {who} not see; "
+                        f"list both as extra fields of that teacher, or neither"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _candidates_can_be_drawn(self) -> Self:
         drawn = self.distillation.recombined_from == "uniform" and self.distillation.recombined > 0
-        if drawn and (self.recombination != "sides" or not self.schema_.candidate_ids):
+        if drawn and (self.recombination != "sides" or not self.student_schema.candidate_ids):
             raise ValueError(
                 "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
                 "field of one id a row, and a pool of sides; valid here: popularity"
@@ -255,6 +281,20 @@ class Config(Section):
         """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
         return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
+    @property
+    def extra_fields(self) -> frozenset[str]:
+        """The fields that a teacher sees and students and baselines do not."""
+        return frozenset(name for one in self.teacher if not isinstance(one, ScoresConfig) for name in one.extra_fields)
+
+    def hidden_from(self, network: NetworkSettings | ScoresConfig | None = None) -> frozenset[str]:
+        """The extra fields that a network does not see; without one, that students and baselines do not."""
+        return self.extra_fields.difference(network.extra_fields if isinstance(network, NetworkSettings) else ())
+
+    @property
+    def student_schema(self) -> Schema:
+        """The fields that students see, and whoever scores with them has to have."""
+        return self.schema_.without(self.extra_fields)
+
     def size_of(self, network: NetworkSettings) -> int:
         """Numbers a field's vector has in a network's embedding (D)."""
         return network.size or self.embedding.size
@@ -274,7 +314,7 @@ class Config(Section):
     @property
     def recombination(self) -> Literal["sides", "fields"] | None:
         """How distillation makes rows that nobody logged; None where it has none: scores are of the log's rows."""
-        how, schema = self.distillation, self.schema_
+        how, schema = self.distillation, self.student_schema
         if how.recombined == 0 or self.scores is not None:
             return None
         if how.pool != "fields" and schema.has_sides:

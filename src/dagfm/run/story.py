@@ -25,12 +25,14 @@ from dagfm.run.evaluation import Evaluation
 from dagfm.run.frontier import Contender, frontier
 from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
+from dagfm.serving.timing import first_rows
 from dagfm.training.members import Member, train_members
 from dagfm.training.phases import distil, finetune, regularised, take_over, train_baseline
 from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.reuse import Reuse
 from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
+from dagfm.training.view import View
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -58,6 +60,7 @@ class Story:
         self.pretrained = pretrained
         self.several, self.progress, self.baselines = several, progress, baselines
         self.reuse = Reuse((directory, *reuse))
+        self.view = View.of(prepared, config.extra_fields)
         self.models: list[Model] = []
         self.calibrations: list[dict[str, Any]] = []
         self.caches: dict[int, TeacherLogits] = {}
@@ -162,7 +165,7 @@ class Story:
             best=chosen.entry["name"],
             monitor=self.config.training.finetuning.monitor,
             valid=self.prepared.valid,
-            rows=self.prepared.test.rows,
+            rows=self.view.pick(first_rows(self.prepared.test.rows)),
             sampling=Sampling.of(self.config.data.negatives),
             earlier=earlier,
         )
@@ -201,7 +204,7 @@ class Story:
         }
 
     def _bundle(self, directory: Path, student: Trained) -> None:
-        bundle = bundle_of(self.config, self.prepared, student)
+        bundle = bundle_of(self.config, self.view, student)
         if not holds(directory, bundle):
             write_bundle(directory, bundle)
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 def boosted_stages(shop: Workshop, config: BoostedConfig, directory: Path, replica: int = 1) -> list[Stage]:
     """The stage of the trees, and that of the network below for every fold."""
-    over = config.over
-    settings = shop.settled(over.settings(shop.config.training.teacher_training))
+    over = config.below
+    settings = shop.settled(over.settings(shop.config.training.teacher_training), over)
     below = shop.inputs(over, "over", replica=replica, training={"teacher_training": settings.model_dump()})
     return [
         Stage(directory, {**below, "teacher": config.definition}),
@@ -48,10 +48,10 @@ def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: P
     cell. Raises DagfmError without LightGBM, InputError naming a field that cannot be tallied.
     """
     lightgbm()
-    rows, over = len(shop.prepared.train), config.over
+    rows, over = len(shop.prepared.train), config.below
     if rows < config.folds:
         raise InputError(f"teacher: {config.folds} folds of {rows} training rows; ask for fewer 'folds'")
-    tallied = tallied_fields(config.statistics, shop.prepared.encoder, rows)
+    tallied = tallied_fields(config.statistics, shop.view(config).encoder, rows)
     stage, *_ = boosted_stages(shop, config, directory, replica)
     facts = stage.open()
     if facts is not None:
@@ -122,7 +122,7 @@ def _grow(
         "num_threads": shop.config.training.threads,
         "verbosity": -1,
     }
-    columns = columns_of(train.rows, logits, [values for _, values in made])
+    columns = columns_of(shop.view(config).pick(train.rows), logits, [values for _, values in made])
     data = package.Dataset(columns, np.asarray(train.labels), weight=train.weights, params=parameters)
     told = [lambda environment: shop.progress.advance(1)]
     trees: Booster = package.train(parameters, data, config.trees, callbacks=told)

@@ -63,7 +63,7 @@ def train_members(shop: Workshop, members: Iterable[Member]) -> list[Trained]:
     numbered: list[tuple[Member, int]] = []
     for member in members:
         network = member.network
-        kind = json.dumps([network.definition, network.size, network.training], sort_keys=True)
+        kind = json.dumps([network.definition, network.size, network.training, network.extra_fields], sort_keys=True)
         equal[kind] += 1
         numbered.append((member, equal[kind]))
     # All at once: the first to be trained may empty the folder in which another is finished.

@@ -55,7 +55,7 @@ def teacher_stage(
     fold: str | None = None,
 ) -> Stage:
     """The stage of a teacher's training; ``fold`` says which of how many."""
-    settings = shop.settled(network.settings(shop.config.training.teacher_training))
+    settings = shop.settled(network.settings(shop.config.training.teacher_training), network)
     return Stage(
         directory,
         shop.inputs(
@@ -82,14 +82,14 @@ def train_teacher(
 
     ``replica`` numbers members that are otherwise equal; of the names, which may change, the weights know nothing.
     """
-    settings = shop.settled(network.settings(shop.config.training.teacher_training))
+    settings = shop.settled(network.settings(shop.config.training.teacher_training), network)
     stage = teacher_stage(shop, network, directory, warm_up, replica, fold.title if fold else None)
     return _phase(
         shop,
         stage,
         network,
         {"name": name, "role": "teacher", "phase": "teacher_training"},
-        start=lambda model: warm_up.load_into(model, shop.prepared.encoder) if warm_up else None,
+        start=lambda model: warm_up.load_into(model, shop.view(network).encoder) if warm_up else None,
         settings=settings,
         purpose=f"teacher/{replica}/fold-{fold.number}" if fold else f"teacher/{replica}/teacher_training",
         among=fold.rows if fold else None,
@@ -122,7 +122,7 @@ def distil(
         if how.embedding != "own":
             # Of trees last: the networks below them have seen fewer rows.
             starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
-            start_embedding(model, starts, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
+            start_embedding(model, starts, shop.view(network).counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
         shop,
@@ -164,7 +164,7 @@ def finetune(
         stage,
         network,
         {"name": name, "role": "student", "phase": "finetuning"},
-        start=lambda model: start_from.load_into(model, shop.prepared.encoder),
+        start=lambda model: start_from.load_into(model, shop.view(network).encoder),
         settings=settings,
         beta=how.kd_weight,
         logits=logits,
@@ -253,7 +253,7 @@ def _phase(
         beta=beta,
         batches=batches,
         evaluate=lambda current: evaluate(current, prepared.valid, valid, shop.sampling),
-        counts=prepared.counts,
+        counts=shop.view(network).counts,
         seed=seed,
     )
     outcome = train(model, task, stage.directory, shop.progress)
@@ -287,8 +287,8 @@ def take_over(
     if facts is not None:
         return _measured(shop, stage, network, facts, logits)
     model = shop.model(network, f"{role}/{name}/{phase}")
-    warm_up.load_into(model, shop.prepared.encoder)
-    model.fill_untrained(shop.prepared.counts)
+    warm_up.load_into(model, shop.view(network).encoder)
+    model.fill_untrained(shop.view(network).counts)
     write_tensors(directory / WEIGHTS, model.state_dict())
     line = {
         "name": name,

@@ -32,6 +32,15 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """A finished stage: its run, its directory, its facts."""
+
+    run: Path
+    place: Path
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Reuse:
     """Runs whose finished stages may be taken over, the run that is being made first."""
 
@@ -41,28 +50,28 @@ class Reuse:
         """Put those of the ``wanted`` stages into their place that are finished somewhere else, from equal inputs.
 
         Their files are hard-linked, or copied where that cannot be; checksums go with them. All are copied before the
-        first is put in place, because one may lie where another has to go. Raises InputError naming the file where a
+        first is put in place: one may lie where another has to go. Raises InputError naming the file where a
         stage to be taken is damaged.
         """
-        taken: list[tuple[Wanted, Path, Path]] = []
+        taken: list[tuple[Wanted, _Found]] = []
         whole: set[Path] = set()
         for one in wanted:
             found = None
             if not one.stage.is_finished and all(stage.directory in whole for stage in one.below):
                 found = self._find(one)
             if found is not None:
-                run, place, facts = found
-                taken.append((one, place, _copied(one, run, place, facts, own=run == self.runs[0])))
+                taken.append((one, found))
             if found is not None or one.stage.is_finished:
                 whole.add(one.stage.directory)
-        parts = {stage.directory for one, _, _ in taken for stage in one.below}
-        for one, place, copy in taken:
+        copies = [_copied(one, found, own=found.run == self.runs[0]) for one, found in taken]
+        parts = {stage.directory for one, _ in taken for stage in one.below}
+        for (one, found), copy in zip(taken, copies, strict=True):
             _put_in_place(one.stage, copy)
             if one.stage.directory not in parts:
-                progress.line(f"{one.title} is taken over from {place}")
+                progress.line(f"{one.title} is taken over from {found.place}")
 
-    def _find(self, wanted: Wanted) -> tuple[Path, Path, dict[str, Any]] | None:
-        """The first finished stage of equal inputs: its run, its directory, its facts."""
+    def _find(self, wanted: Wanted) -> _Found | None:
+        """The first finished stage of equal inputs."""
         for run, place in self._finished.get(wanted.stage.fingerprint, ()):
             if place == wanted.stage.directory or not (place / MANIFEST).exists():
                 continue
@@ -72,7 +81,7 @@ class Reuse:
                 raise InputError(f"{error}; delete {place} to have it made anew") from None
             same_name = not wanted.named or facts["result"]["name"] == wanted.name
             if facts["inputs"] == wanted.stage.plain_inputs and same_name:
-                return run, place, facts
+                return _Found(run, place, facts)
         return None
 
     @cached_property
@@ -86,9 +95,9 @@ class Reuse:
         return found
 
 
-def _copied(wanted: Wanted, run: Path, place: Path, facts: dict[str, Any], *, own: bool) -> Path:
-    """A sealed copy of the stage in ``place`` beside where it has to go, under the name that is ``wanted``."""
-    directory = wanted.stage.directory
+def _copied(wanted: Wanted, found: _Found, *, own: bool) -> Path:
+    """A sealed copy of a finished stage beside where it has to go, under the name that is ``wanted``."""
+    directory, place, facts = wanted.stage.directory, found.place, found.facts
     copy = directory.with_name(f".{directory.name}.taken.tmp")
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
@@ -98,7 +107,8 @@ def _copied(wanted: Wanted, run: Path, place: Path, facts: dict[str, Any], *, ow
     result = kept.get("result")
     if not own:
         seconds = result.get("training_seconds") if result else None
-        kept["reused"] = {"run": str(run.resolve()), "stage": str(place.relative_to(run)), "training_seconds": seconds}
+        there = {"run": str(found.run.resolve()), "stage": str(place.relative_to(found.run))}
+        kept["reused"] = {**there, "training_seconds": seconds}
     if result:
         told = {"reused": kept["reused"]} if "reused" in kept else {}
         kept["result"] = {**result, "name": wanted.name, **told}

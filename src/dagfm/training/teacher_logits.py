@@ -184,7 +184,10 @@ def _kind_of_pool(config: Config) -> dict[str, str]:
 
 def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
     """Draw what the rows of the pool are made of into files, and return their names."""
-    rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
+    rows = len(shop.prepared.train)
+    columns = shop.config.schema_.columns
+    # What the students do not see goes with the rest of its row.
+    seen = np.flatnonzero([column in shop.config.student_schema.columns for column in columns]).astype(np.int32)
     names = SIDES if shop.config.recombination == "sides" else FIELDS
     # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
     seed = shop.seed_of("recombined rows")
@@ -194,7 +197,7 @@ def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
         drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
         write_column(directory / f"{names[part]}.npy", index, count, drawn)
     if names == FIELDS:
-        drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
+        drawn_columns = (seen[one] for one in draw_columns(len(seen), count, shop.seed_of("recombined columns")))
         write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
     return names
 
@@ -204,7 +207,7 @@ def _candidate_ids(shop: Workshop) -> Indices | None:
     if shop.config.distillation.recombined_from == "popularity":
         return None
     encoder = shop.prepared.encoder
-    field = max(shop.config.schema_.candidate_ids, key=encoder.source_rows)
+    field = max(shop.config.student_schema.candidate_ids, key=encoder.source_rows)
     return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
 
 
