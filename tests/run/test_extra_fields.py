@@ -197,7 +197,7 @@ def test_a_column_that_students_do_not_see_is_never_the_one_that_is_recombined(
     home: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(home)
-    config = config_of(home / "clicks.parquet", distillation={"pool": "fields"})
+    config = config_of(home / "clicks.parquet", distillation={"pool": "fields", "recombined": 1.0})
     run = dagfm.fit(config, tmp_path / "run", progress=Silent()).directory
     columns = load_config(config).schema_.columns
     drawn = np.unique(np.load(run / "teacher_logits/pool-column.npy"))
@@ -221,23 +221,35 @@ def test_rows_that_only_an_extra_field_holds_count_as_unseen(home: Path, tmp_pat
 
 
 def test_what_a_privileged_teacher_knows_reaches_the_student(folder: Path) -> None:
-    """The extra field is the truth but for noise: the clicks say it in single bits, the teacher in numbers."""
+    """The extra field is the true logit but for noise: clicks tell it in single bits, the teacher in numbers."""
     random = np.random.default_rng(3)
     users, items = random.integers(0, 60, 3000), random.integers(0, 40, 3000)
-    taste = random.normal(size=(60, 40)) * 1.5
-    logit = taste[users, items]
+    logit = random.normal(size=60)[users] + 1.5 * random.normal(size=40)[items]
     columns = {"user": users, "item": items, "known": logit + random.normal(size=3000) * 0.1}
     pl.DataFrame({**columns, "click": random.random(3000) < 1 / (1 + np.exp(-logit))}).write_parquet("log.parquet")
-    fields = [{"name": "user"}, {"name": "item"}, {"name": "known", "type": "float"}]
-    config = small_config(Path("log.parquet"), fields=fields, distillation={"recombined": 0}, embedding={"size": 8})
-    config["training"]["distillation"]["epochs"] = 12
+    fields = [{"name": "user", "side": "context"}, {"name": "item", "side": "candidate"}]
+    config = small_config(Path("log.parquet"), student={"depth": 1})
+    config["training"] |= {"batch_size": 64, "distillation": {"epochs": 20, "learning_rate": 0.02}}
+    known = {"name": "known", "type": "float", "side": "candidate"}
     found = {}
-    for name, teacher, seen in (("with", {"extra_fields": ["known"]}, fields), ("without", {}, fields[:2])):
-        run = dagfm.fit(config | {"fields": seen, "teacher": teacher}, name, progress=Silent())
-        found[name] = {(line["role"], line["phase"]): line["metrics"]["test"] for line in run.results["models"]}
-    for role in (("teacher", "teacher_training"), ("student", "distillation")):
-        assert found["with"][role]["auc"] > found["without"][role]["auc"] + 0.02
-        assert found["with"][role]["logloss"] < found["without"][role]["logloss"]
+    for name, teacher, seen in (("with", {"extra_fields": ["known"]}, [*fields, known]), ("without", {}, fields)):
+        run = dagfm.fit(config | {"fields": seen, "teacher": {"depth": 1} | teacher}, name, progress=Silent())
+        found[name] = {line["phase"]: line["metrics"]["test"] for line in run.results["models"]}
+    for phase in ("teacher_training", "distillation", "finetuning"):
+        assert found["with"][phase]["auc"] > found["without"][phase]["auc"] + 0.01
+        assert found["with"][phase]["logloss"] < found["without"][phase]["logloss"] - 0.01
+
+
+def test_rows_with_extra_fields_are_recombined_where_that_is_said(folder: Path) -> None:
+    config = config_of(Path("log"))
+    assert load_config(config).recombination is None
+    assert load_config(config | {"distillation": {"alpha": 0.5}}).recombination is None
+    assert load_config(config | {"distillation": {"recombined": 1.0}}).recombination == "sides"
+    assert (
+        load_config(config, ["distillation.recombined=1", "teacher=[{extra_fields: [slot]}]"]).recombination == "sides"
+    )
+    resolved = load_config(config).model_dump(mode="json")
+    assert load_config(resolved).distillation == load_config(config).distillation
 
 
 # Refused ------------------------------------------------------------------------------------------------------------

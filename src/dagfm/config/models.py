@@ -50,7 +50,7 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row, made of two training rows each."""
+    """Unlabelled rows per labelled row, of two training rows each; 0 if not said where teachers have extra fields."""
     recombined_cap: PositiveInt = 20_000_000
     """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
     then they come again."""
@@ -140,6 +140,18 @@ class Config(Section):
     @classmethod
     def _start_from_the_preset(cls, value: Any) -> Any:
         return with_preset(value) if isinstance(value, dict) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_with_extra_fields_are_not_recombined_unasked(cls, value: Any) -> Any:
+        """Half of a recombined row's extra fields tell of another row, and its logit with them: on a log where they
+        tell the truth, such a pool cost a student all that it had learnt from them."""
+        if not isinstance(value, dict) or not _have_extra_fields(value.get("teacher")):
+            return value
+        how = value.get("distillation", {})
+        if isinstance(how, DistillationConfig):
+            how = how.model_dump(exclude_unset=True)
+        return {**value, "distillation": {"recombined": 0.0, **how}} if isinstance(how, dict) else value
 
     @field_validator("teacher", "student", mode="before")
     @classmethod
@@ -320,6 +332,12 @@ class Config(Section):
         if how.pool != "fields" and schema.has_sides:
             return "sides"
         return "fields" if how.pool != "sides" and len(schema.columns) > 1 else None
+
+
+def _have_extra_fields(teacher: Any) -> bool:
+    members = teacher if isinstance(teacher, list | tuple) else [teacher]
+    named = [one if isinstance(one, dict) else getattr(one, "__dict__", {}) for one in members]
+    return any(one.get("extra_fields") or one.get("t_extra_fields") for one in named)
 
 
 def _with_network(member: Any, default: str) -> Any:

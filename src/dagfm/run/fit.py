@@ -102,6 +102,11 @@ def fit(
                 f"teacher: scores '{config.scores.scores}'; the student's embedding starts at random, and there are no "
                 "recombined rows: scores are of the log's rows alone"
             )
+        elif config.extra_fields and config.distillation.recombined == 0:
+            watch.line(
+                f"no recombined rows: what the extra fields ({listed(sorted(config.extra_fields))}) tell is of the row "
+                "that was logged; set distillation.recombined where it is of the user or the item alone"
+            )
         elif config.distillation.recombined > 0 and config.recombination is None:
             wanted = "two sides" if config.distillation.pool == "sides" else "two columns"
             watch.line(f"no recombined rows: there are no {wanted} to take them from")
