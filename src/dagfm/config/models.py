@@ -18,12 +18,12 @@ from pydantic import (
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
 from dagfm.config.evaluation import EvaluationConfig
+from dagfm.config.extra_fields import check_extra_fields, have_extra_fields
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig, NetworkSettings
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
 from dagfm.config.scores import ScoresConfig
 from dagfm.config.section import Section
-from dagfm.errors import listed, suggestion
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
 
@@ -146,7 +146,7 @@ class Config(Section):
     def _rows_with_extra_fields_are_not_recombined_unasked(cls, value: Any) -> Any:
         """Half of a recombined row's extra fields tell of another row, and its logit with them: on a log where they
         tell the truth, such a pool cost a student all that it had learnt from them."""
-        if not isinstance(value, dict) or not _have_extra_fields(value.get("teacher")):
+        if not isinstance(value, dict) or not have_extra_fields(value.get("teacher")):
             return value
         how = value.get("distillation", {})
         if isinstance(how, DistillationConfig):
@@ -207,22 +207,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _extra_fields_are_no_part_of_others(self) -> Self:
-        names = self.schema_.names
-        for name in sorted(self.extra_fields - {*names}):
-            raise ValueError(
-                f"teacher.extra_fields: '{name}' is no field; fields: {listed(names)}.{suggestion(name, names)}"
-            )
-        if self.extra_fields == {*names}:
-            raise ValueError("teacher.extra_fields: names every field; students would see none")
         views = [("students do", self.extra_fields)]
         views += [(f"teacher '{name}' does", self.hidden_from(network)) for name, network in self.named("teacher")]
-        for who, hidden in views:
-            for field in self.schema_:
-                for member in hidden.intersection(() if field.name in hidden else field.made_of):
-                    raise ValueError(
-                        f"teacher.extra_fields: field '{field.name}' is made of '{member}', which {who} not see; "
-                        f"list both as extra fields of that teacher, or neither"
-                    )
+        check_extra_fields(self.schema_, self.extra_fields, views)
         return self
 
     @model_validator(mode="after")
@@ -332,12 +319,6 @@ class Config(Section):
         if how.pool != "fields" and schema.has_sides:
             return "sides"
         return "fields" if how.pool != "sides" and len(schema.columns) > 1 else None
-
-
-def _have_extra_fields(teacher: Any) -> bool:
-    members = teacher if isinstance(teacher, list | tuple) else [teacher]
-    named = [one if isinstance(one, dict) else getattr(one, "__dict__", {}) for one in members]
-    return any(one.get("extra_fields") or one.get("t_extra_fields") for one in named)
 
 
 def _with_network(member: Any, default: str) -> Any:

@@ -176,9 +176,11 @@ def _pool_rows(shop: Workshop) -> int:
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
-def _kind_of_pool(config: Config) -> dict[str, str]:
+def _kind_of_pool(config: Config) -> dict[str, Any]:
     """What is not as in all pools before there were several kinds."""
-    kind = {"pool": "fields"} if config.recombination == "fields" else {}
+    kind: dict[str, Any] = {"pool": "fields"} if config.recombination == "fields" else {}
+    if config.extra_fields:
+        kind["fields"] = config.student_schema.names
     return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
 
 
