@@ -144,8 +144,8 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _rows_with_extra_fields_are_not_recombined_unasked(cls, value: Any) -> Any:
-        """Half of a recombined row's extra fields tell of another row, and its logit with them: on a log where they
-        tell the truth, such a pool cost a student all that it had learnt from them."""
+        """A recombined row's extra fields tell of a row with another user or another item, and the teacher's logit with
+        them."""
         if not isinstance(value, dict) or not have_extra_fields(value.get("teacher")):
             return value
         how = value.get("distillation", {})
