@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,13 @@ def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: 
     files = {
         name: {"bytes": (directory / name).stat().st_size, "sha256": digest(directory / name)} for name in sorted(names)
     }
+    write_manifest(directory, kind, version, files, facts)
+
+
+def write_manifest(
+    directory: Path, kind: str, version: int, files: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Seal a directory whose ``files`` have their sizes and checksums from another manifest."""
     manifest = {"kind": kind, "format": version, **facts, "files": files}
     write_json(directory / MANIFEST, {**manifest, _OWN: fingerprint(manifest)})
 

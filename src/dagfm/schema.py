@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -192,6 +192,11 @@ class Field(BaseModel):
         return self.encode == "target"
 
     @property
+    def made_of(self) -> tuple[str, ...]:
+        """The fields that it needs: the members of a cross, or the one whose vocabulary it shares."""
+        return self.cross or (() if self.vocabulary is None else (self.vocabulary,))
+
+    @property
     def has_vocabulary(self) -> bool:
         """Whether the field learns tokens of its own from its column: no cross, no hash, not another field's."""
         learns = self.is_categorical or self.encode == "log_squared"
@@ -278,6 +283,10 @@ class Schema(BaseModel):
 
     def __len__(self) -> int:
         return len(self.fields)
+
+    def without(self, hidden: Collection[str]) -> Schema:
+        """The other fields, in their order. Raises ValueError where one of them is made of a ``hidden`` one."""
+        return Schema(fields=tuple(field for field in self.fields if field.name not in hidden))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -160,7 +160,10 @@ def test_paths_of_a_mapping_are_relative_to_the_working_directory(
         ("data.label={colunm: x}", "unknown key 'data.label.colunm'. Did you mean 'column'?"),
         ("fields=[{name: a, nme: b}]", "unknown key 'fields.0.nme'. Did you mean 'name'?"),
         ("student.dept=2", "unknown key 'student.0.dept'. Did you mean 'depth'?"),
-        ("teacher={network: cin, depth: 2}", "unknown key 'teacher.0.depth'. Valid here: cin, name, network"),
+        (
+            "teacher={network: cin, depth: 2}",
+            "unknown key 'teacher.0.depth'. Valid here: cin, extra_fields, name, network",
+        ),
     ],
 )
 def test_an_unknown_key_names_the_nearest(override: str, message: str) -> None:

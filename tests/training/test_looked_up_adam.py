@@ -154,9 +154,9 @@ def test_auto_looks_up_in_large_tables(shop: Workshop, monkeypatch: pytest.Monke
 
     auto = shop.config.training.distillation
     assert settled(auto) == "all"
-    monkeypatch.setattr("dagfm.training.workshop.LARGE_TABLE", shop.layout.table_rows)
+    monkeypatch.setattr("dagfm.training.workshop.LARGE_TABLE", shop.view().layout.table_rows)
     assert settled(auto) == "all"
-    monkeypatch.setattr("dagfm.training.workshop.LARGE_TABLE", shop.layout.table_rows - 1)
+    monkeypatch.setattr("dagfm.training.workshop.LARGE_TABLE", shop.view().layout.table_rows - 1)
     assert settled(auto) == "looked_up"
     assert settled(auto.model_copy(update={"updated_rows": "all"})) == "all"
     assert replace(shop, seed=2).settled(auto).updated_rows == "looked_up"

@@ -234,7 +234,7 @@ def test_a_tiny_teachers_embedding_is_enlarged_unless_it_stays_frozen(
     model = shop.model(config.student[0], "test")
     tiny = {"embedding.weight": torch.randn_like(model.embedding.weight) * TINY / 10}
     write_tensors(tmp_path / WEIGHTS, tiny)
-    start_embedding(model, [(tmp_path / WEIGHTS, model.size)], prepared.counts, frozen=frozen)
+    start_embedding(model, [(tmp_path / WEIGHTS, model.size, None)], prepared.counts, frozen=frozen)
     ratio = model.embedding.weight.detach() / tiny["embedding.weight"]
     assert torch.allclose(ratio, ratio[0, 0])
     assert (float(ratio[0, 0]) == 1.0) == frozen
@@ -253,7 +253,7 @@ def test_a_teachers_first_order_weights_are_not_handed_on_with_its_vectors(finis
     teachers = []
     for name, tensors, numbers in (("narrower", narrower, size - 1), ("wide", wide, size)):
         write_tensors(tmp_path / name, tensors)
-        teachers.append((tmp_path / name, numbers))
+        teachers.append((tmp_path / name, numbers, None))
     start_embedding(model, teachers, prepared.counts, frozen=False)
     assert torch.equal(model.embedding.weight, vectors)
 

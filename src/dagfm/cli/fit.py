@@ -30,6 +30,10 @@ def fit(
     warm_up: Annotated[
         str | None, typer.Option("--warm-up", metavar="PATH", help="Run or phase directory that --phase starts from.")
     ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Take over what another run has finished from equal inputs; repeatable."),
+    ] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
 ) -> None:
@@ -39,6 +43,7 @@ def fit(
 
     \b
     dagfm fit dagfm.yaml --baseline scratch --set training.seed=7
+    dagfm fit dagfm.yaml -o runs/wider --set student.depth=4 --reuse runs/demo
     """
     from dagfm.cli.options import parse_memory
     from dagfm.cli.progress import progress_for_stderr
@@ -55,6 +60,7 @@ def fit(
         baselines=baseline or [],  # type: ignore[arg-type]
         progress=progress_for_stderr(),
         memory=parse_memory(memory),
+        reuse=reuse or (),
     )
     if as_json:
         typer.echo((run.directory / "results.json").read_text(), nl=False)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dagfm.report.frontier import HEADER as FRONTIER
 from dagfm.report.frontier import advice, frontier_rows
-from dagfm.report.table import HEADER, group_header, group_rows, table_rows, verdict
+from dagfm.report.table import HEADER, group_header, group_rows, reused, table_rows, verdict
 
 _GAP, _EDGES = 3, 2
 """Characters between two columns, and at both ends of a row."""
@@ -51,6 +51,8 @@ def print_results(directory: Path, results: Mapping[str, Any]) -> None:
         console.print(_table(FRONTIER, found, left=1))
     if (told := advice(results)) is not None:
         console.print(told, soft_wrap=True)
+    for sentence in reused(results):
+        console.print(sentence, soft_wrap=True)
     if results["served"] is not None:
         served = results["served"]
         console.print(

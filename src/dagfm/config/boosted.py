@@ -42,7 +42,13 @@ class BoostedConfig(NetworkSettings):
         for key in ("size", "training"):
             if getattr(self, key):
                 raise ValueError(f"'{key}' is of the network below the trees: write it into 'over'")
-        if self.over.seeds > 1 or self.over.name is not None:
-            key = "seeds" if self.over.seeds > 1 else "name"
+        for key in ("seeds", "name", "extra_fields"):
+            if getattr(self.over, key) == type(self.over).model_fields[key].default:
+                continue
             raise ValueError(f"over.{key}: is of the whole teacher; write it beside 'over'")
         return self
+
+    @property
+    def below(self) -> NetworkConfig:
+        """The network ``over``, which sees the fields that the trees see."""
+        return self.over.model_copy(update={"extra_fields": self.extra_fields})

@@ -18,6 +18,7 @@ from pydantic import (
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
 from dagfm.config.evaluation import EvaluationConfig
+from dagfm.config.extra_fields import check_extra_fields, have_extra_fields
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig, NetworkSettings
 from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
@@ -49,7 +50,7 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
     recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row, made of two training rows each."""
+    """Unlabelled rows per labelled row, of two training rows each; 0 if not said where teachers have extra fields."""
     recombined_cap: PositiveInt = 20_000_000
     """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
     then they come again."""
@@ -140,6 +141,18 @@ class Config(Section):
     def _start_from_the_preset(cls, value: Any) -> Any:
         return with_preset(value) if isinstance(value, dict) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_with_extra_fields_are_not_recombined_unasked(cls, value: Any) -> Any:
+        """A recombined row's extra fields tell of a row with another user or another item, and the teacher's logit with
+        them."""
+        if not isinstance(value, dict) or not have_extra_fields(value.get("teacher")):
+            return value
+        how = value.get("distillation", {})
+        if isinstance(how, DistillationConfig):
+            how = how.model_dump(exclude_unset=True)
+        return {**value, "distillation": {"recombined": 0.0, **how}} if isinstance(how, dict) else value
+
     @field_validator("teacher", "student", mode="before")
     @classmethod
     def _one_network_is_a_list_of_one(cls, value: Any, info: Any) -> Any:
@@ -156,10 +169,6 @@ class Config(Section):
             for field in schema:
                 if field.cross is None and field.source == column:
                     raise ValueError(f"fields: '{column}' is the label; a field must not hold the answer")
-        for student in self.student:
-            if student.seeds > 1 or student.training:
-                key = "seeds" if student.seeds > 1 else "training"
-                raise ValueError(f"student: '{key}' is of teachers; a student has none")
         for role in ("teacher", "student"):
             names = [name for name, _ in self.named(role)]
             for name in names:
@@ -183,14 +192,30 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _students_have_no_settings_of_teachers(self) -> Self:
+        for student in self.student:
+            for key in ("seeds", "training", "extra_fields"):
+                if getattr(student, key) == type(student).model_fields[key].default:
+                    continue
+                raise ValueError(f"student: '{key}' is of teachers; a student has none")
+        return self
+
+    @model_validator(mode="after")
     def _evaluated_fields_exist(self) -> Self:
         self.evaluation.check(self.schema_)
         return self
 
     @model_validator(mode="after")
+    def _extra_fields_are_no_part_of_others(self) -> Self:
+        views = [("students do", self.extra_fields)]
+        views += [(f"teacher '{name}' does", self.hidden_from(network)) for name, network in self.named("teacher")]
+        check_extra_fields(self.schema_, self.extra_fields, views)
+        return self
+
+    @model_validator(mode="after")
     def _candidates_can_be_drawn(self) -> Self:
         drawn = self.distillation.recombined_from == "uniform" and self.distillation.recombined > 0
-        if drawn and (self.recombination != "sides" or not self.schema_.candidate_ids):
+        if drawn and (self.recombination != "sides" or not self.student_schema.candidate_ids):
             raise ValueError(
                 "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
                 "field of one id a row, and a pool of sides; valid here: popularity"
@@ -255,6 +280,20 @@ class Config(Section):
         """The fields as an ordered schema, without their pretrained vectors: these are for training alone."""
         return Schema.of(tuple(field.model_copy(update={"pretrained": None}) for field in self.fields))
 
+    @property
+    def extra_fields(self) -> frozenset[str]:
+        """The fields that a teacher sees and students and baselines do not."""
+        return frozenset(name for one in self.teacher if not isinstance(one, ScoresConfig) for name in one.extra_fields)
+
+    def hidden_from(self, network: NetworkSettings | ScoresConfig | None = None) -> frozenset[str]:
+        """The extra fields that a network does not see; without one, that students and baselines do not."""
+        return self.extra_fields.difference(network.extra_fields if isinstance(network, NetworkSettings) else ())
+
+    @property
+    def student_schema(self) -> Schema:
+        """The fields that students see, and whoever scores with them has to have."""
+        return self.schema_.without(self.extra_fields)
+
     def size_of(self, network: NetworkSettings) -> int:
         """Numbers a field's vector has in a network's embedding (D)."""
         return network.size or self.embedding.size
@@ -274,7 +313,7 @@ class Config(Section):
     @property
     def recombination(self) -> Literal["sides", "fields"] | None:
         """How distillation makes rows that nobody logged; None where it has none: scores are of the log's rows."""
-        how, schema = self.distillation, self.schema_
+        how, schema = self.distillation, self.student_schema
         if how.recombined == 0 or self.scores is not None:
             return None
         if how.pool != "fields" and schema.has_sides:

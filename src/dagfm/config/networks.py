@@ -26,6 +26,10 @@ class NetworkSettings(BaseModel):
     training: dict[str, Any] = {}
     """Of a teacher: what differs for it from ``training.teacher_training``, by that section's keys."""
 
+    extra_fields: tuple[str, ...] = ()
+    """Of a teacher: fields that it sees and students and baselines do not, such as what is known after the click alone;
+    a teacher that does not list them does not see them either."""
+
     @model_validator(mode="before")
     @classmethod
     def _accept_the_references_spelling(cls, value: Any) -> Any:
@@ -51,8 +55,10 @@ class NetworkSettings(BaseModel):
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The network alone: not its name, its embedding, how many of it there are and how they are trained."""
-        return self.model_dump(mode="json", exclude={"name", "size", "seeds", "training"})
+        """The network alone: not its name, its embedding, its fields, how many of it there are and how they are
+        trained."""
+        left_out = ("name", "size", "seeds", "training", "extra_fields")
+        return self.model_dump(mode="json", exclude={**dict.fromkeys(left_out, True), "over": {"extra_fields": True}})
 
 
 class DAGFMConfig(NetworkSettings):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dagfm.encoding.rows import Int64, Ragged, Rows
+from dagfm.encoding.selection import Selection
 from dagfm.encoding.spans import Spans
 from dagfm.schema import FIRST, MISSING, Schema
 
@@ -60,8 +61,10 @@ class Batch:
 class Layout:
     """Where the fields of a schema lie in ``Rows`` and in the embedding table."""
 
-    def __init__(self, schema: Schema, spans: Spans) -> None:
-        """``spans``: the table rows of each field, in node order."""
+    def __init__(self, schema: Schema, spans: Spans, selection: Selection | None = None) -> None:
+        """``spans``: the table rows of each field, in node order; ``selection``: where the fields stand in rows that
+        hold others, too."""
+        self._selection = selection
         self.fields = len(schema)
         self.spans = spans
         forms = [field.form for field in schema]
@@ -83,6 +86,8 @@ class Layout:
 
     def batch(self, rows: Rows) -> Batch:
         """Turn B encoded rows into one bag per row and field."""
+        if self._selection is not None:
+            rows = self._selection.of(rows)
         count = len(rows)
         tokens = rows.tokens + self.spans.starts[self._tokens]  # int64 from here on
         if self._single:

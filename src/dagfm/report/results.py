@@ -25,6 +25,7 @@ def assemble(
     pretrained: Mapping[str, Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
     calibration: Sequence[Mapping[str, Any]] = (),
+    reused: Sequence[Mapping[str, Any]] = (),
     config: str | None = None,
     errors: Errors | None = None,
     frontier: Sequence[Mapping[str, Any]] = (),
@@ -37,6 +38,7 @@ def assemble(
     on validation; ``served``: the one in the bundle; ``weighted``: whether rows and figures have weights;
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
     ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
+    ``reused``: what was taken over from other runs;
     ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart;
     ``frontier``: accuracy and cost of several students; ``recommended``: the one worth serving, and why;
     ``evaluation``: what the configuration asks for beside.
@@ -54,6 +56,7 @@ def assemble(
         "pretrained": dict(pretrained or {}),
         "data": dict(data or {}),
         "calibration": [dict(one) for one in calibration],
+        "reused": [dict(one) for one in reused],
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],

@@ -94,6 +94,22 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def reused(results: Mapping[str, Any]) -> list[str]:
+    """One sentence a run that something was taken over from: what, and how long its training took there."""
+    found = results.get("reused", ())
+    sentences = []
+    for run in dict.fromkeys(one["run"] for one in found):
+        taken = [one for one in found if one["run"] == run]
+        seeds = len({one["seed"] for one in found}) > 1
+        names = [
+            " ".join(filter(None, (one["phase"], one["name"], f"seed {one['seed']}" if seeds else None)))
+            for one in taken
+        ]
+        seconds = sum(one["training_seconds"] or 0.0 for one in taken)
+        sentences.append(f"not trained again, from {run}: {', '.join(names)} ({seconds:,.0f} s of training there)")
+    return sentences
+
+
 def _difference(difference: Mapping[str, Any], claim: Mapping[str, Any] | None) -> str:
     told = f"{difference['mean']:+.5f}"
     if difference["std"] is not None:

@@ -6,17 +6,17 @@ from safetensors.numpy import load
 
 import dagfm
 from dagfm.config import Config
-from dagfm.data.dataset import Prepared
 from dagfm.nn.dagfm import resolve_connect
 from dagfm.serving.bundle import Bundle
 from dagfm.training.sampling import Sampling
+from dagfm.training.view import View
 from dagfm.training.workshop import Trained
 
 
-def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
-    """Everything needed to score raw rows with a trained student, and what is known of it."""
+def bundle_of(config: Config, view: View, student: Trained) -> Bundle:
+    """Everything needed to score raw rows with a trained student, which sees ``view``, and what is known of it."""
     network = student.network.definition
-    network["connect"] = resolve_connect(network["connect"], config.schema_)
+    network["connect"] = resolve_connect(network["connect"], view.schema)
     entry = student.entry
     card = {
         "dagfm": dagfm.__version__,
@@ -28,4 +28,4 @@ def bundle_of(config: Config, prepared: Prepared, student: Trained) -> Bundle:
         "tables": sorted(config.data.tables),
     }
     calibration = {"scale": 1.0, "shift": Sampling.of(config.data.negatives).shift}
-    return Bundle(prepared.encoder, network, load(student.weights.read_bytes()), calibration, card)
+    return Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card)

@@ -15,7 +15,7 @@ from dagfm.data.prepare import MEMORY, STORE, prepare
 from dagfm.data.scores import ScoreFunction
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.progress import LoggedProgress, Progress
-from dagfm.run.directory import claim, default_directory, describe
+from dagfm.run.directory import claim, default_directory, describe, is_run
 from dagfm.run.machine import at_work, device_of
 from dagfm.run.story import Story
 from dagfm.serving.scorer import Scorer, load
@@ -55,6 +55,7 @@ def fit(
     teacher: ScoreFunction | None = None,
     progress: Progress | None = None,
     memory: int = MEMORY,
+    reuse: Iterable[str | Path] = (),
 ) -> Run:
     """Train teacher and students as ``source`` says and leave metrics, results and a bundle in ``run``.
 
@@ -64,8 +65,10 @@ def fit(
     iterable of tables (polars, pandas, arrow), that take the place of the files which the configuration names.
     ``teacher``: a function from a polars table of raw rows, with every column of the log, to their scores (n,), which
     ``teacher: {scores: NAME, kind: ...}`` gives a name; its scores are kept under it, so another needs another name.
-    ``memory``: bytes that preparing the rows may hold, about. What is finished is not done again, what was interrupted
-    continues, what depends on a changed key is redone. Raises InputError for wrong input, naming file, row or key.
+    ``memory``: bytes that preparing the rows may hold, about. ``reuse``: runs, made from the same rows, whose finished
+    phases are taken over where a phase of this run would be made from equal inputs. What is finished is not done
+    again, what was interrupted continues, what depends on a changed key is redone. Raises InputError for wrong input,
+    naming file, row or key.
     """
     home = Path(source).resolve().parent if isinstance(source, str | Path) else Path.cwd()
     given = _spooled({"train": train, "valid": valid, "test": test}, home / STORE)
@@ -85,6 +88,7 @@ def fit(
         lightgbm()
     if config.warm_up is not None and not Path(config.warm_up).is_dir():
         raise InputError(f"warm_up: {config.warm_up}: no such run or phase directory")
+    others = _runs(reuse)
     with claim(directory):
         watch = progress or LoggedProgress()
         prepared = prepare(config, home, watch, memory, teacher)
@@ -98,6 +102,11 @@ def fit(
                 f"teacher: scores '{config.scores.scores}'; the student's embedding starts at random, and there are no "
                 "recombined rows: scores are of the log's rows alone"
             )
+        elif config.extra_fields and config.distillation.recombined == 0:
+            watch.line(
+                f"no recombined rows: what the extra fields ({listed(sorted(config.extra_fields))}) tell is of the row "
+                "that was logged; set distillation.recombined where it is of the user or the item alone"
+            )
         elif config.distillation.recombined > 0 and config.recombination is None:
             wanted = "two sides" if config.distillation.pool == "sides" else "two columns"
             watch.line(f"no recombined rows: there are no {wanted} to take them from")
@@ -110,6 +119,7 @@ def fit(
             several=seeds > 1,
             progress=watch,
             baselines=baselines,
+            reuse=others,
         )
         with at_work(config.training.threads, watch):
             for seed in range(config.training.seed, config.training.seed + seeds):
@@ -123,6 +133,15 @@ def _spooled(rows: Mapping[str, Any], store: Path) -> list[str]:
     # The files' format is not theirs; a suffix says what the files that stay are.
     formats = {"data.format": None} if given else {}
     return [f"{key}={json.dumps(value)}" for key, value in {**given, **formats}.items()]
+
+
+def _runs(given: Iterable[str | Path]) -> tuple[Path, ...]:
+    """The directories of ``reuse``; raises InputError for one that is no run."""
+    runs = tuple(map(Path, given))
+    for run in runs:
+        if not is_run(run):
+            raise InputError(f"reuse: {run}: not a run; expected a directory that 'dagfm fit' has written")
+    return runs
 
 
 def _known(baselines: Iterable[Baseline]) -> tuple[Baseline, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import torch
 
 from dagfm.config import Config
-from dagfm.config.boosted import BoostedConfig
 from dagfm.config.models import Baseline
 from dagfm.config.networks import DAGFMConfig, FMConfig
 from dagfm.data.dataset import Prepared
@@ -28,11 +25,14 @@ from dagfm.run.evaluation import Evaluation
 from dagfm.run.frontier import Contender, frontier
 from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
-from dagfm.training.boosted import train_boosted
-from dagfm.training.phases import distil, finetune, regularised, take_over, train_baseline, train_teacher
+from dagfm.serving.timing import first_rows
+from dagfm.training.members import Member, train_members
+from dagfm.training.phases import distil, finetune, regularised, take_over, train_baseline
 from dagfm.training.pretrained import PretrainedVectors
+from dagfm.training.reuse import Reuse
 from dagfm.training.sampling import Sampling
 from dagfm.training.teacher_logits import TeacherLogits, ensemble_entry, scores_entry, write_teacher_logits
+from dagfm.training.view import View
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Entry, Trained, Workshop
 
@@ -53,10 +53,14 @@ class Story:
         several: bool,
         progress: Progress,
         baselines: tuple[Baseline, ...],
+        reuse: tuple[Path, ...] = (),
     ) -> None:
+        """``reuse``: other runs whose finished stages may be taken over."""
         self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
         self.pretrained = pretrained
         self.several, self.progress, self.baselines = several, progress, baselines
+        self.reuse = Reuse((directory, *reuse))
+        self.view = View.of(prepared, config.extra_fields)
         self.models: list[Model] = []
         self.calibrations: list[dict[str, Any]] = []
         self.caches: dict[int, TeacherLogits] = {}
@@ -133,6 +137,7 @@ class Story:
             pretrained=self.pretrained.facts,
             data=self.prepared.facts,
             calibration=self.calibrations,
+            reused=self._reused(),
             config=digest(self.directory / CONFIG),
             frontier=contest,
             recommended=recommendation(contest, self.config.training.finetuning.monitor),
@@ -160,10 +165,26 @@ class Story:
             best=chosen.entry["name"],
             monitor=self.config.training.finetuning.monitor,
             valid=self.prepared.valid,
-            rows=self.prepared.test.rows,
+            rows=self.view.pick(first_rows(self.prepared.test.rows)),
             sampling=Sampling.of(self.config.data.negatives),
             earlier=earlier,
         )
+
+    def _reused(self) -> list[dict[str, Any]]:
+        """What was taken over from other runs, and how long its training took there."""
+        models = [model.entry for model in self.models]
+        return [
+            *(
+                {**{key: entry[key] for key in ("name", "phase", "seed")}, **entry["reused"]}
+                for entry in models
+                if "reused" in entry
+            ),
+            *(
+                {"name": None, "phase": "teacher_logits", "seed": seed, **logits.reused}
+                for seed, logits in self.caches.items()
+                if logits.reused is not None
+            ),
+        ]
 
     def _rows(self) -> dict[str, int]:
         unlabelled = self.prepared.train.unlabelled
@@ -183,7 +204,7 @@ class Story:
         }
 
     def _bundle(self, directory: Path, student: Trained) -> None:
-        bundle = bundle_of(self.config, self.prepared, student)
+        bundle = bundle_of(self.config, self.view, student)
         if not holds(directory, bundle):
             write_bundle(directory, bundle)
 
@@ -196,21 +217,18 @@ class Story:
 
     def _teachers(self, shop: Workshop) -> list[Trained]:
         phase, warm_up = self.config.phase, self.config.warm_up
-        trained: list[Trained] = []
-        equal: Counter[str] = Counter()
-        for name, network in self.config.named("teacher"):
-            kind = json.dumps([network.definition, network.size, network.training], sort_keys=True)
-            equal[kind] += 1
-            place = self._place("teacher_training", name, seed=shop.seed)
-            source = WarmUp.find(Path(warm_up), ("teacher_training",), name) if warm_up is not None else None
-            if isinstance(network, BoostedConfig):
-                teacher = train_boosted(shop, name, network, place, replica=equal[kind])
-            elif source is None or phase == "teacher_training":
-                teacher = train_teacher(shop, name, network, place, source, replica=equal[kind])
-            else:
-                teacher = take_over(shop, name, network, "teacher", source, place)
-            trained.append(teacher)
-            self.models.append(Model.of(teacher))
+        members = [
+            Member(
+                name,
+                network,
+                self._place("teacher_training", name, seed=shop.seed),
+                None if warm_up is None else WarmUp.find(Path(warm_up), ("teacher_training",), name),
+                trained_anew=warm_up is None or phase == "teacher_training",
+            )
+            for name, network in self.config.named("teacher")
+        ]
+        trained = train_members(shop, members)
+        self.models += map(Model.of, trained)
         return trained
 
     def _logits(self, shop: Workshop, teachers: list[Trained]) -> TeacherLogits:
@@ -270,7 +288,7 @@ class Story:
         self.models.append(Model.of(train_baseline(shop, name, network, settings, logits, place)))
 
     def _shop(self, seed: int) -> Workshop:
-        return Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained)
+        return Workshop(self.config, self.prepared, seed, self.device, self.progress, self.pretrained, self.reuse)
 
     def _merit(self, model: Trained) -> float:
         """Smaller is better: the validation figure that decides what is served."""

@@ -32,9 +32,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 def time_bundles(bundles: Sequence[Path], rows: Rows) -> list[dict[str, float]]:
     """Of each bundle, ``microseconds_per_row`` one by one and ``rows_per_second`` in a batch of ``rows``.
 
-    On one thread, medians of repeats in turn, so that a busy moment hits all alike; at most ``CHUNK`` rows are used.
+    On one thread, medians of repeats in turn, so that a busy moment hits all alike; of ``rows`` the first are used.
     """
-    sample = rows.take(np.arange(min(len(rows), CHUNK)))
+    sample = first_rows(rows)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.npz"
         _write(file, sample)
@@ -45,6 +45,11 @@ def time_bundles(bundles: Sequence[Path], rows: Rows) -> list[dict[str, float]]:
         raise DagfmError(f"timing the bundles failed: {done.stderr.strip()}")
     found: list[dict[str, float]] = json.loads(done.stdout)
     return found
+
+
+def first_rows(rows: Rows) -> Rows:
+    """What bundles are timed on: at most ``CHUNK`` of them, in memory."""
+    return rows.take(np.arange(min(len(rows), CHUNK)))
 
 
 def measure(scorers: Sequence[Scorer], rows: Rows) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.errors import InputError
 from dagfm.files import write_bytes
-from dagfm.training.phases import Fold, measure, train_teacher
+from dagfm.training.phases import Fold, fold_title, measure, teacher_stage, train_teacher
 from dagfm.training.scoring import chunks_of, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.tallies import Tally, tallied_fields
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 
+def boosted_stages(shop: Workshop, config: BoostedConfig, directory: Path, replica: int = 1) -> list[Stage]:
+    """The stage of the trees, and that of the network below for every fold."""
+    over = config.below
+    settings = shop.settled(over.settings(shop.config.training.teacher_training), over)
+    below = shop.inputs(over, "over", replica=replica, training={"teacher_training": settings.model_dump()})
+    return [
+        Stage(directory, {**below, "teacher": config.definition}),
+        *(
+            teacher_stage(shop, over, directory / f"fold-{number}", None, replica, fold_title(number, config.folds))
+            for number in range(1, config.folds + 1)
+        ),
+    ]
+
+
 def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: Path, replica: int = 1) -> Trained:
     """Phase 1 of a boosted teacher: the network below once a fold, each a stage of its own, then the trees.
 
@@ -34,13 +48,11 @@ def train_boosted(shop: Workshop, name: str, config: BoostedConfig, directory: P
     cell. Raises DagfmError without LightGBM, InputError naming a field that cannot be tallied.
     """
     lightgbm()
-    rows, over = len(shop.prepared.train), config.over
+    rows, over = len(shop.prepared.train), config.below
     if rows < config.folds:
         raise InputError(f"teacher: {config.folds} folds of {rows} training rows; ask for fewer 'folds'")
-    tallied = tallied_fields(config.statistics, shop.prepared.encoder, rows)
-    settings = shop.settled(over.settings(shop.config.training.teacher_training))
-    below = shop.inputs(over, "over", replica=replica, training={"teacher_training": settings.model_dump()})
-    stage = Stage(directory, {**below, "teacher": config.definition})
+    tallied = tallied_fields(config.statistics, shop.view(config).encoder, rows)
+    stage, *_ = boosted_stages(shop, config, directory, replica)
     facts = stage.open()
     if facts is not None:
         shop.progress.line(f"teacher_training of {name} (seed {shop.seed}) is done")
@@ -110,7 +122,7 @@ def _grow(
         "num_threads": shop.config.training.threads,
         "verbosity": -1,
     }
-    columns = columns_of(train.rows, logits, [values for _, values in made])
+    columns = columns_of(shop.view(config).pick(train.rows), logits, [values for _, values in made])
     data = package.Dataset(columns, np.asarray(train.labels), weight=train.weights, params=parameters)
     told = [lambda environment: shop.progress.advance(1)]
     trees: Booster = package.train(parameters, data, config.trees, callbacks=told)
@@ -128,7 +140,8 @@ def _entry(
     seconds += sum(entry["training_seconds"] for entry in below)
     rows = sum(entry["training_seconds"] * entry["training_rows_per_second"] for entry in below)
     leaves = sum(tree["num_leaves"] for tree in trees.dump_model()["tree_info"])
-
+    reused = [entry["reused"] for entry in below if "reused" in entry]
+    spared = sum(one["training_seconds"] for one in reused)
     return {
         "name": name,
         "role": "teacher",
@@ -141,5 +154,6 @@ def _entry(
         "scoring_rows_per_second": scoring_speed(scores, shop.prepared.test),
         "training_rows_per_second": rows / seconds,
         "training_seconds": seconds,
+        **({"reused": {**reused[0], "training_seconds": spared}} if reused else {}),
         "metrics": {part: measure(shop, trained.directory, scores, part, None) for part in JUDGED},
     }

@@ -18,6 +18,7 @@ from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.judging import METRICS
 from dagfm.training.loop import WEIGHTS, Task, train
+from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
@@ -34,6 +35,39 @@ class Fold:
     rows: Indices
     """(m,) the training rows outside this fold, ascending."""
 
+    @property
+    def title(self) -> str:
+        """Which of how many."""
+        return fold_title(self.number, self.of)
+
+
+def fold_title(number: int, of: int) -> str:
+    """What a fold, counted from 1, is called among the inputs of a stage."""
+    return f"{number} of {of}"
+
+
+def teacher_stage(
+    shop: Workshop,
+    network: NetworkConfig,
+    directory: Path,
+    warm_up: WarmUp | None = None,
+    replica: int = 1,
+    fold: str | None = None,
+) -> Stage:
+    """The stage of a teacher's training; ``fold`` says which of how many."""
+    settings = shop.settled(network.settings(shop.config.training.teacher_training), network)
+    return Stage(
+        directory,
+        shop.inputs(
+            network,
+            "teacher",
+            replica=replica,
+            training={"teacher_training": settings.model_dump()},
+            made_from={"warm_up": warm_up.fingerprint if warm_up else None},
+            **({"fold": fold} if fold else {}),
+        ),
+    )
+
 
 def train_teacher(
     shop: Workshop,
@@ -48,24 +82,14 @@ def train_teacher(
 
     ``replica`` numbers members that are otherwise equal; of the names, which may change, the weights know nothing.
     """
-    settings = shop.settled(network.settings(shop.config.training.teacher_training))
-    stage = Stage(
-        directory,
-        shop.inputs(
-            network,
-            "teacher",
-            replica=replica,
-            training={"teacher_training": settings.model_dump()},
-            made_from={"warm_up": warm_up.fingerprint if warm_up else None},
-            **({"fold": f"{fold.number} of {fold.of}"} if fold else {}),
-        ),
-    )
+    settings = shop.settled(network.settings(shop.config.training.teacher_training), network)
+    stage = teacher_stage(shop, network, directory, warm_up, replica, fold.title if fold else None)
     return _phase(
         shop,
         stage,
         network,
         {"name": name, "role": "teacher", "phase": "teacher_training"},
-        start=lambda model: warm_up.load_into(model, shop.prepared.encoder) if warm_up else None,
+        start=lambda model: warm_up.load_into(model, shop.view(network).encoder) if warm_up else None,
         settings=settings,
         purpose=f"teacher/{replica}/fold-{fold.number}" if fold else f"teacher/{replica}/teacher_training",
         among=fold.rows if fold else None,
@@ -98,7 +122,7 @@ def distil(
         if how.embedding != "own":
             # Of trees last: the networks below them have seen fewer rows.
             starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
-            start_embedding(model, starts, shop.prepared.counts, frozen=how.embedding == "teacher_frozen")
+            start_embedding(model, starts, shop.view(network).counts, frozen=how.embedding == "teacher_frozen")
 
     return _phase(
         shop,
@@ -140,7 +164,7 @@ def finetune(
         stage,
         network,
         {"name": name, "role": "student", "phase": "finetuning"},
-        start=lambda model: start_from.load_into(model, shop.prepared.encoder),
+        start=lambda model: start_from.load_into(model, shop.view(network).encoder),
         settings=settings,
         beta=how.kd_weight,
         logits=logits,
@@ -193,6 +217,8 @@ def _phase(
     among: Indices | None = None,
 ) -> Trained:
     """Train one model in one stage, unless that is done; evaluate it; seal the stage with its line of results."""
+    named = label["role"] != "teacher"
+    shop.reuse.take([Wanted(stage, _title(shop, label, settings), label["name"], named)], shop.progress)
     facts = stage.open()
     if facts is not None:
         shop.progress.line(f"{_title(shop, label, settings)} is done")
@@ -227,7 +253,7 @@ def _phase(
         beta=beta,
         batches=batches,
         evaluate=lambda current: evaluate(current, prepared.valid, valid, shop.sampling),
-        counts=prepared.counts,
+        counts=shop.view(network).counts,
         seed=seed,
     )
     outcome = train(model, task, stage.directory, shop.progress)
@@ -261,8 +287,8 @@ def take_over(
     if facts is not None:
         return _measured(shop, stage, network, facts, logits)
     model = shop.model(network, f"{role}/{name}/{phase}")
-    warm_up.load_into(model, shop.prepared.encoder)
-    model.fill_untrained(shop.prepared.counts)
+    warm_up.load_into(model, shop.view(network).encoder)
+    model.fill_untrained(shop.view(network).counts)
     write_tensors(directory / WEIGHTS, model.state_dict())
     line = {
         "name": name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,17 @@ class PretrainedVectors:
     def facts(self) -> dict[str, Mapping[str, Any]]:
         """What is told of each field."""
         return {one.name: one.facts for one in self.fields}
+
+    def seen_in(self, table: Int64) -> PretrainedVectors:
+        """The same vectors for the embedding table of some fields, whose rows are ``table`` of the whole one."""
+
+        def moved(one: FieldVectors) -> FieldVectors | None:
+            places = np.searchsorted(table, one.rows)
+            # A field is there with all of its rows or with none.
+            there = np.isin(one.rows, table).all()
+            return replace(one, rows=places) if there else None
+
+        return PretrainedVectors(tuple(found for found in map(moved, self.fields) if found is not None))
 
     @torch.no_grad()
     def start(self, model: CTRModel) -> None:

@@ -21,6 +21,7 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
+from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
@@ -42,12 +43,14 @@ class TeacherLogits:
 
     directory: Path
     fingerprint: str
+    reused: Mapping[str, Any] | None = None
+    """The run that it was taken over from, if it was."""
 
     @classmethod
     def standing(cls, directory: Path) -> TeacherLogits:
         """A cache as it stands, whatever it was made from; raises InputError when it is not finished or damaged."""
-        stage, _ = Stage.standing(directory)
-        return cls(directory, stage.fingerprint)
+        stage, facts = Stage.standing(directory)
+        return cls(directory, stage.fingerprint, facts.get("reused"))
 
     def read(self, part: str) -> Float32:
         """Logits (n,) of the train, valid or test rows, memory-mapped. The test logits are for the report only."""
@@ -90,9 +93,10 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
             **(_kind_of_pool(shop.config) if pool_rows else {}),
         },
     )
-    cache = TeacherLogits(directory, stage.fingerprint)
-    if stage.open() is not None:
-        return cache
+    shop.reuse.take([Wanted(stage, f"teacher_logits (seed {shop.seed})")], shop.progress)
+    facts = stage.open()
+    if facts is not None:
+        return TeacherLogits(directory, stage.fingerprint, facts.get("reused"))
     prepared = shop.prepared
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
@@ -114,7 +118,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         _finish(directory, name, scale)
     shop.progress.finish()
     stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
-    return cache
+    return TeacherLogits(directory, stage.fingerprint)
 
 
 def scores_entry(shop: Workshop, name: str, logits: TeacherLogits) -> Entry:
@@ -172,15 +176,20 @@ def _pool_rows(shop: Workshop) -> int:
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
-def _kind_of_pool(config: Config) -> dict[str, str]:
+def _kind_of_pool(config: Config) -> dict[str, Any]:
     """What is not as in all pools before there were several kinds."""
-    kind = {"pool": "fields"} if config.recombination == "fields" else {}
+    kind: dict[str, Any] = {"pool": "fields"} if config.recombination == "fields" else {}
+    if config.extra_fields:
+        kind["fields"] = config.student_schema.names
     return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
 
 
 def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
     """Draw what the rows of the pool are made of into files, and return their names."""
-    rows, columns = len(shop.prepared.train), len(shop.config.schema_.columns)
+    rows = len(shop.prepared.train)
+    columns = shop.config.schema_.columns
+    # What the students do not see goes with the rest of its row.
+    seen = np.flatnonzero([column in shop.config.student_schema.columns for column in columns]).astype(np.int32)
     names = SIDES if shop.config.recombination == "sides" else FIELDS
     # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
     seed = shop.seed_of("recombined rows")
@@ -190,7 +199,7 @@ def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
         drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
         write_column(directory / f"{names[part]}.npy", index, count, drawn)
     if names == FIELDS:
-        drawn_columns = draw_columns(columns, count, shop.seed_of("recombined columns"))
+        drawn_columns = (seen[one] for one in draw_columns(len(seen), count, shop.seed_of("recombined columns")))
         write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
     return names
 
@@ -200,7 +209,7 @@ def _candidate_ids(shop: Workshop) -> Indices | None:
     if shop.config.distillation.recombined_from == "popularity":
         return None
     encoder = shop.prepared.encoder
-    field = max(shop.config.schema_.candidate_ids, key=encoder.source_rows)
+    field = max(shop.config.student_schema.candidate_ids, key=encoder.source_rows)
     return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
 
 

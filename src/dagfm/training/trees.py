@@ -36,15 +36,15 @@ def lightgbm() -> ModuleType:
 
 def boosted_scores(shop: Workshop, trained: Trained) -> Scores:
     """A finished boosted teacher, for rows that are in no fold: the network's logit is the mean of the folds'."""
-    config, schema, threads = trained.network, shop.config.schema_, shop.config.training.threads
+    config, schema, threads = trained.network, shop.prepared.encoder.schema, shop.config.training.threads
     assert isinstance(config, BoostedConfig)
     trees: Booster = lightgbm().Booster(model_file=trained.directory / TREES)
-    tallies = _read_tallies(trained.directory / TALLIES, shop, config)
-    below = mean_of([scores_of(shop.restored(config.over, weights)) for weights in trained.below])
+    tallies, view = _read_tallies(trained.directory / TALLIES, shop, config), shop.view(config)
+    below = mean_of([scores_of(shop.restored(config.below, weights)) for weights in trained.below])
 
     def scores(rows: Rows) -> Float32:
         values = [tally.values(rows, schema) for tally in tallies]
-        found = trees.predict(columns_of(rows, below(rows), values), raw_score=True, num_threads=threads)
+        found = trees.predict(columns_of(view.pick(rows), below(rows), values), raw_score=True, num_threads=threads)
         return np.asarray(found, np.float32)
 
     return scores
@@ -74,7 +74,7 @@ def write_tallies(path: Path, tallies: list[Tally]) -> None:
 
 
 def _read_tallies(path: Path, shop: Workshop, config: BoostedConfig) -> list[Tally]:
-    encoder = shop.prepared.encoder
+    encoder = shop.view(config).encoder
     held = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
     return [
         Tally(

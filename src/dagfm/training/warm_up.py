@@ -16,6 +16,7 @@ from dagfm.encoding.correspondence import NOWHERE, older_rows
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
 from dagfm.encoding.rows import Int64
+from dagfm.encoding.selection import encoder_without
 from dagfm.errors import InputError, listed
 from dagfm.files import MANIFEST, fingerprint, read_json
 from dagfm.nn.dagfm import resolve_connect
@@ -122,19 +123,26 @@ class WarmUp:
                 f"warm_up: {self.directory} was trained on other data than {self.run} has been started on since; "
                 "finish that run first"
             )
-        return read_encoder(self.run / ENCODER)
+        encoder = read_encoder(self.run / ENCODER)
+        seen = self.facts["inputs"].get("fields", encoder.schema.names)
+        hidden = {*encoder.schema.names} - {*seen}
+        return encoder_without(encoder, hidden) if hidden else encoder
 
 
-def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: Int64, *, frozen: bool) -> None:
+def start_embedding(
+    model: CTRModel, teachers: list[tuple[Path, int, Int64 | None]], counts: Int64, *, frozen: bool
+) -> None:
     """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
 
     ``teachers`` are weights files, each with the numbers of a field's vector: what a table holds beyond them, such as
-    first-order weights, is the teacher's own, and what the student's holds starts at zero. A heavily decayed table
-    leaves products of several embeddings next to nothing, and with them their gradients.
+    first-order weights, is the teacher's own, and what the student's holds starts at zero; and with the rows of its
+    table that are the student's, None where it is all of them. A heavily decayed table leaves products of several
+    embeddings next to nothing, and with them their gradients.
     """
-    for path, size in teachers:
+    for path, size, rows in teachers:
         if size == model.size:
             weight = read_tensors(path)[TABLE][:, :size]
+            weight = weight if rows is None else weight[torch.from_numpy(rows)]
             scale = _typical_size(weight, counts)
             factor = UNIT / scale if 0 < scale < TINY and not frozen else 1.0
             if factor != 1.0:

@@ -18,15 +18,17 @@ from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
 from dagfm.data.mapped import mapped
-from dagfm.encoding.rows import Float32
-from dagfm.nn.batch import Layout
+from dagfm.encoding.rows import Float32, Int64
+from dagfm.encoding.selection import table_rows
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
 from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
 from dagfm.training.pretrained import PretrainedVectors
+from dagfm.training.reuse import Reuse
 from dagfm.training.sampling import Sampling
 from dagfm.training.stage import Stage
+from dagfm.training.view import View
 
 Entry = dict[str, Any]
 """A model's line in results.json."""
@@ -60,11 +62,15 @@ class Workshop:
     device: torch.device
     progress: Progress
     pretrained: PretrainedVectors = field(default_factory=PretrainedVectors)
+    reuse: Reuse = field(default_factory=Reuse)
+    _views: dict[frozenset[str], View] = field(default_factory=dict)
 
-    @property
-    def layout(self) -> Layout:
-        """Where fields lie in rows and table."""
-        return Layout(self.config.schema_, self.prepared.encoder.spans)
+    def view(self, network: NetworkConfig | BoostedConfig | None = None) -> View:
+        """What a network sees of the rows; without one, what students and baselines see."""
+        hidden = self.config.hidden_from(network)
+        if hidden not in self._views:
+            self._views[hidden] = View.of(self.prepared, hidden)
+        return self._views[hidden]
 
     @property
     def sampling(self) -> Sampling:
@@ -91,8 +97,8 @@ class Workshop:
             return self.config.training.batch_size
         return int(2 ** np.clip(np.round(np.log2(max(len(self.prepared.train), 1) / 150)), 6, 12))
 
-    def settled(self, settings: PhaseConfig) -> PhaseConfig:
-        """``settings`` with every ``auto`` replaced by its number.
+    def settled(self, settings: PhaseConfig, network: NetworkConfig | None = None) -> PhaseConfig:
+        """``settings`` with every ``auto`` replaced by its number; ``network`` is whose they are, if not a student's.
 
         Decay is a prior that the rows outvote. The best one fell from 1e-3 at 80,000 training rows
         (MovieLens 100k) to 3e-4 at 591,000 (MovieLens 1M). More rows need as many steps, not as many epochs: on two
@@ -101,24 +107,24 @@ class Workshop:
         """
         rows = len(self.prepared.train)
         steps = rows / self.batch_size
+        view = self.view(network)
         auto = {
             "decay": 0.25 / math.sqrt(rows),
-            "dropout": self._auto_dropout(),
+            "dropout": self._auto_dropout(view),
             "epochs": int(min(max(round(3200 / steps), 2), 20)),
             "evaluations_per_epoch": int(min(max(round(steps / 2000), 1), 5)),
-            "updated_rows": "looked_up" if self.layout.table_rows > LARGE_TABLE else "all",
+            "updated_rows": "looked_up" if view.layout.table_rows > LARGE_TABLE else "all",
         }
         return settings.model_copy(update={key: auto[key] for key in auto if getattr(settings, key) == "auto"})
 
-    def _auto_dropout(self) -> float:
+    def _auto_dropout(self, view: View) -> float:
         """0.3 where 200 training cells share an embedding row, 0.1 less with every doubling, 0 to 0.5.
 
         What it prevents is that rows are fitted to the few cells they have. The best was 0.3 on MovieLens 100k (208
         cells a row), 0.2 on 1M (422), and none on a simulated log of 10,000 ids and two million rows (1,600), where
         0.16 cost .002 AUC.
         """
-        encoder = self.prepared.encoder
-        cells = len(self.prepared.train) * len(encoder.schema) / encoder.spans.total
+        cells = len(self.prepared.train) * len(view.schema) / view.layout.table_rows
         return min(max(0.3 - 0.1 * math.log2(max(cells, 1e-9) / 200), 0.0), 0.5)
 
     def seed_of(self, purpose: str) -> int:
@@ -127,11 +133,12 @@ class Workshop:
 
     def model(self, network: NetworkConfig, purpose: str) -> CTRModel:
         """A freshly initialised model on the run's device."""
+        view = self.view(network)
         # Networks also draw from torch's own generator when they are made; what the caller has seeded there stays.
         with torch.random.fork_rng(devices=[]):
             model = CTRModel(
-                self.config.schema_,
-                self.layout,
+                view.schema,
+                view.layout,
                 network,
                 self.size_of(network),
                 seed=self.seed_of(f"{purpose}/initialisation"),
@@ -139,7 +146,10 @@ class Workshop:
             )
         model.network.raise_logits(self.prior)
         model = model.to(self.device)
-        self.pretrained.start(model)
+        vectors = self.pretrained
+        if view.selection is not None:
+            vectors = vectors.seen_in(table_rows(self.prepared.encoder, view.encoder))
+        vectors.start(model)
         return model
 
     def trained(self, trained: Trained) -> CTRModel:
@@ -153,11 +163,14 @@ class Workshop:
         model.load_state_dict(read_tensors(weights))
         return model
 
-    def embeddings_of(self, teacher: Trained) -> list[tuple[Path, int]]:
-        """The files that hold an embedding a student can start from, and how many numbers a field has there."""
+    def embeddings_of(self, teacher: Trained) -> list[tuple[Path, int, Int64 | None]]:
+        """The files that hold an embedding a student can start from, how many numbers a field has there, and which of
+        its rows are those of the student's table, None where it is all of them."""
+        theirs, mine = self.view(teacher.network), self.view()
+        rows = None if theirs is mine else table_rows(theirs.encoder, mine.encoder)
         if isinstance(teacher.network, BoostedConfig):
-            return [(path, self.size_of(teacher.network.over)) for path in teacher.below]
-        return [(teacher.weights, self.size_of(teacher.network))]
+            return [(path, self.size_of(teacher.network.over), rows) for path in teacher.below]
+        return [(teacher.weights, self.size_of(teacher.network), rows)]
 
     def size_of(self, network: NetworkConfig) -> int:
         """Numbers a field's vector has in the network's embedding (D)."""
@@ -167,7 +180,9 @@ class Workshop:
         """What every phase of a network depends on, and ``more``; ``role`` is what the network is called there."""
         own = more.pop("training", {})
         negatives = self.config.data.negatives
+        view = self.view(network)
         return {
+            **({} if view.selection is None else {"fields": view.schema.names}),
             # Other figures of the same rows. Only where it is set: what was made before the key existed stays.
             **({} if negatives is None else {"negatives": negatives.model_dump(exclude={"seed"})}),
             **self.pretrained.inputs,
