@@ -21,7 +21,6 @@ import dagfm
 Figures = dict[str, np.ndarray]
 OWN, SEPARATE = "distillation.embedding=own", "distillation.head=separate"
 HEADS: dict[str, dict[str, Any]] = {
-    "mlp 16": {"head": "mlp", "hidden": [16]},
     "mlp 64": {"head": "mlp", "hidden": [64]},
     "mlp 64-64": {"head": "mlp", "hidden": [64, 64]},
     "depth 1": {"depth": 1},

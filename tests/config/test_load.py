@@ -345,6 +345,13 @@ def test_first_order_weights_that_nobody_would_train_are_refused() -> None:
     assert load_config(MINIMAL, [frozen]).student[0].first_order is False
 
 
+def test_a_served_head_of_its_own_is_not_chosen_by_its_distance_to_the_teacher() -> None:
+    pair = ("distillation.head=separate", "training.finetuning.monitor=logit_mse")
+    assert "training.finetuning.monitor: 'logit_mse', but with distillation.head 'separate'" in _refusal(MINIMAL, *pair)
+    for one in (*pair, "training.distillation.monitor=logit_mse"):
+        load_config(MINIMAL, [one])
+
+
 def test_a_resolved_configuration_with_a_linear_head_can_be_loaded_again() -> None:
     for override in ("student={head: linear}", "student={head: mlp, hidden: [8, 4]}"):
         config = load_config(MINIMAL, [override])

@@ -240,6 +240,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_served_head_of_its_own_keeps_no_distance(self) -> Self:
+        if self.distillation.head == "separate" and self.training.finetuning.monitor == "logit_mse":
+            raise ValueError(
+                "training.finetuning.monitor: 'logit_mse', but with distillation.head 'separate' the served logit is "
+                "not to be near the teacher's; valid here: auc, logloss"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _scores_stand_alone(self) -> Self:
         given = [one for one in self.teacher if isinstance(one, ScoresConfig)]
         if not given:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from dagfm.encoding.rows import Int64
+from dagfm.metrics import Float64
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import TABLE, CTRModel
+from dagfm.training.axes import principal_axes
 from dagfm.training.checkpoint import read_tensors
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,9 @@ TINY = 0.05
 """A teacher's embedding whose numbers are typically smaller than this is rescaled before a student starts from it."""
 UNIT = 0.25
 """What it is rescaled to: 16 such numbers make a vector of length one."""
+FAINT = 0.1
+"""What the random columns of a student that is wider than its teacher are multiplied by: at their full size they are
+noise to what the others say already (experiments/students)."""
 
 
 def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: Int64, *, frozen: bool) -> None:
@@ -30,8 +35,8 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
     leaves products of several embeddings next to nothing, and with them their gradients.
 
     Where none has the size, a narrower student starts from the leading principal axes of the first teacher's table, and
-    a wider one from its columns; the others keep the numbers that were drawn: zeros would leave a product of them
-    without a gradient. ``counts`` (rows,): how often training rows look each row up.
+    a wider one from its columns; the others keep the numbers that were drawn, but smaller: zeros would leave a product
+    of them without a gradient. ``counts`` (rows,): how often training rows look each row up.
     """
     if not teachers:
         log.info("no teacher has an embedding; the student's starts at random")
@@ -40,8 +45,8 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
     assert size == model.size or not frozen, "the configuration refuses a frozen embedding that no teacher has"
     weight = read_tensors(path)[TABLE][:, :size]
     if size > model.size:
-        axes, shares = principal_axes(weight, model.layout, counts)
-        weight = weight @ axes[:, : model.size]
+        axes, shares = principal_axes(scatter(weight, model.layout, counts))
+        weight = weight @ torch.from_numpy(axes[:, : model.size].astype(np.float32))
         held = float(shares[: model.size].sum())
         log.info("the student's embedding starts from %d of a teacher's %d axes: %.1f %%", model.size, size, 100 * held)
     elif size < model.size:
@@ -53,29 +58,24 @@ def start_embedding(model: CTRModel, teachers: list[tuple[Path, int]], counts: I
     taken = weight.shape[1]
     with torch.no_grad():
         model.embedding.weight[:, :taken] = weight * factor
+        model.embedding.weight[:, taken : model.size] *= FAINT
         model.embedding.weight[:, model.size :] = 0.0
     model.embedding.weight.requires_grad_(not frozen)
 
 
-def principal_axes(weight: Tensor, layout: Layout, counts: Int64) -> tuple[Tensor, Tensor]:
-    """Directions (D, D), a column each, in which the vectors of a table (rows, D) differ most, and their shares (D,).
+def scatter(weight: Tensor, layout: Layout, counts: Int64) -> Float64:
+    """What tells the values of fields apart, (D, D), as often as training rows meet them, of a table (rows, D).
 
-    What counts is what tells the values of a field apart, as often as training rows meet them: vectors are taken about
-    their field's mean, but not those of floats, which a row multiplies by a number about zero.
+    Vectors are taken about their field's mean, but not those of floats, which a row multiplies by a number about zero.
     """
-    scatter = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64)
+    total = np.zeros((weight.shape[1], weight.shape[1]))
     for node in layout.spans.own:
         span = layout.spans.slice_of(node)
-        rows, seen = weight[span].double(), torch.from_numpy(np.asarray(counts[span], np.float64))
-        if not layout.is_float(node) and bool(seen.sum() > 0):
+        rows, seen = weight[span].double().numpy(), np.asarray(counts[span], np.float64)
+        if not layout.is_float(node) and seen.sum() > 0:
             rows = rows - (seen / seen.sum()) @ rows
-        scatter += rows.T @ (rows * seen.unsqueeze(1))
-    values, vectors = torch.linalg.eigh(scatter)
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
-    # An axis has no sign of its own; this one does not depend on the library.
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
-    return vectors.to(weight.dtype), values / values.sum().clamp(min=torch.finfo(torch.float64).tiny)
+        total += rows.T @ (rows * seen[:, None])
+    return total
 
 
 def _typical_size(weight: Tensor, counts: Int64) -> float:
