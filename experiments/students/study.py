@@ -20,32 +20,32 @@ import dagfm
 
 Figures = dict[str, np.ndarray]
 OWN, SEPARATE = "distillation.embedding=own", "distillation.head=separate"
-HEADS: dict[str, dict[str, Any]] = {
-    "mlp 64": {"head": "mlp", "hidden": [64]},
-    "mlp 64-64": {"head": "mlp", "hidden": [64, 64]},
-    "depth 1": {"depth": 1},
-    "depth 1, mlp 64": {"depth": 1, "head": "mlp", "hidden": [64]},
-    "first order": {"first_order": True},
-    "size 4": {"size": 4},
-    "size 8": {"size": 8},
-    "size 24": {"size": 24},
-}
-OVERRIDES: dict[str, tuple[str, ...]] = {
-    **{f"own, {epochs} epochs": (OWN, f"training.distillation.epochs={epochs}") for epochs in (12, 24, 48, 96)},
-    "size 4, own, 12 epochs": ("student.size=4", OWN, "training.distillation.epochs=12"),
-    "size 8, own, 12 epochs": ("student.size=8", OWN, "training.distillation.epochs=12"),
-    "size 8, own, 48 epochs": ("student.size=8", OWN, "training.distillation.epochs=48"),
-    "size 24, own, 12 epochs": ("student.size=24", OWN, "training.distillation.epochs=12"),
-    "separate head": (SEPARATE,),
-    "separate head, alpha 0.1": (SEPARATE, "distillation.alpha=0.1"),
-    "separate head, alpha 1": (SEPARATE, "distillation.alpha=1"),
-    "alpha 0.1": ("distillation.alpha=0.1",),
-    **{f"clip {quantile}": (f"distillation.clip={quantile}",) for quantile in (0.001, 0.01, 0.05)},
-}
+
+
+def student(**settings: Any) -> str:
+    return f"student={json.dumps({'network': 'dagfm', **settings})}"
+
+
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
-    **{name: (f"student={json.dumps({'network': 'dagfm', **settings})}",) for name, settings in HEADS.items()},
-    **OVERRIDES,
+    **{f"own, {epochs} epochs": (OWN, f"training.distillation.epochs={epochs}") for epochs in (12, 24, 48)},
+    "size 8": (student(size=8),),
+    "size 8, own, 12 epochs": (student(size=8), OWN, "training.distillation.epochs=12"),
+    "size 24": (student(size=24),),
+    "size 24, own, 12 epochs": (student(size=24), OWN, "training.distillation.epochs=12"),
+    "mlp": (student(head="mlp"),),
+    "depth 1": (student(depth=1),),
+    "depth 1, mlp": (student(depth=1, head="mlp"),),
+    "first order": (student(first_order=True),),
+    "separate head": (SEPARATE,),
+    "separate head, alpha 0.1": (SEPARATE, "distillation.alpha=0.1"),
+    "alpha 0.1": ("distillation.alpha=0.1",),
+    **{f"clip {quantile}": (f"distillation.clip={quantile}",) for quantile in (0.001, 0.01, 0.05)},
+    "size 8, own, 48 epochs": (student(size=8), OWN, "training.distillation.epochs=48"),
+    "size 4": (student(size=4),),
+    "size 4, own, 12 epochs": (student(size=4), OWN, "training.distillation.epochs=12"),
+    "mlp 64-64": (student(head="mlp", hidden=[64, 64]),),
+    "own, 96 epochs": (OWN, "training.distillation.epochs=96"),
 }
 COLUMNS = ("student", "distilled: AUC", "logloss", "relative MSE", "served: AUC", "logloss", "AUC - default's")
 
