@@ -41,11 +41,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "separate head, alpha 0.1": (SEPARATE, "distillation.alpha=0.1"),
     "alpha 0.1": ("distillation.alpha=0.1",),
     **{f"clip {quantile}": (f"distillation.clip={quantile}",) for quantile in (0.001, 0.01, 0.05)},
-    "size 8, own, 48 epochs": (student(size=8), OWN, "training.distillation.epochs=48"),
-    "size 4": (student(size=4),),
-    "size 4, own, 12 epochs": (student(size=4), OWN, "training.distillation.epochs=12"),
-    "mlp 64-64": (student(head="mlp", hidden=[64, 64]),),
-    "own, 96 epochs": (OWN, "training.distillation.epochs=96"),
 }
 COLUMNS = ("student", "distilled: AUC", "logloss", "relative MSE", "served: AUC", "logloss", "AUC - default's")
 
