@@ -119,6 +119,7 @@ def network_costs() -> Lines:
         for kind in ("inner", "outer", "kernel")
         for connect in ("none", "causal", "full")
     ]
+    rows += [("dagfm, inner, connect causal, head mlp", DAGFMConfig(connect="causal", head="mlp"))]
     rows += [("crossnet", CrossNetConfig()), ("cin", CINConfig()), ("mlp", MLPConfig())]
     rows += [(f"dcnv2, {structure}", DCNv2Config(structure=structure)) for structure in ("parallel", "stacked")]
     rows += [("xdeepfm", XDeepFMConfig()), ("autoint", AutoIntConfig())]

@@ -324,3 +324,38 @@ def test_an_fm_has_no_embedding_to_freeze() -> None:
     assert "valid here: teacher_trainable, own" in _refusal({**MINIMAL, **frozen, "teacher": {"network": "fm"}})
     both = [{"network": "fm"}, {"network": "crossnet"}]
     assert load_config({**MINIMAL, **frozen, "teacher": both}).distillation.embedding == "teacher_frozen"
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("student={hidden: [8]}", "hidden: a linear head has no hidden layers; add 'head: mlp'"),
+        ("student={head: mlp, hidden: []}", "hidden: expected at least one"),
+        ("student={head: mpl}", "'mpl' is not valid; valid: linear, mlp. Did you mean 'mlp'?"),
+        ("distillation={head: both}", "distillation.head: 'both' is not valid; valid: shared, separate"),
+        ("distillation={clip: 0.5}", "distillation.clip: "),
+        ("distillation={clip: -0.1}", "distillation.clip: "),
+    ],
+)
+def test_what_makes_no_sense_of_a_student_is_refused(override: str, told: str) -> None:
+    assert told in _refusal(MINIMAL, override)
+
+
+def test_first_order_weights_that_nobody_would_train_are_refused() -> None:
+    frozen = "distillation.embedding=teacher_frozen"
+    told = _refusal(MINIMAL, frozen, "student={first_order: true}")
+    assert told.startswith("configuration: distillation.embedding: 'teacher_frozen', but a student has first_order")
+    assert load_config(MINIMAL, [frozen]).student[0].first_order is False
+
+
+def test_a_served_head_of_its_own_is_not_chosen_by_its_distance_to_the_teacher() -> None:
+    pair = ("distillation.head=separate", "training.finetuning.monitor=logit_mse")
+    assert "training.finetuning.monitor: 'logit_mse', but with distillation.head 'separate'" in _refusal(MINIMAL, *pair)
+    for one in (*pair, "training.distillation.monitor=logit_mse"):
+        load_config(MINIMAL, [one])
+
+
+def test_a_resolved_configuration_with_a_linear_head_can_be_loaded_again() -> None:
+    for override in ("student={head: linear}", "student={head: mlp, hidden: [8, 4]}"):
+        config = load_config(MINIMAL, [override])
+        assert load_config(config.model_dump(mode="json")) == config

@@ -101,3 +101,14 @@ def test_the_student_is_the_sum_of_its_parts(sizes: dict[str, int]) -> None:
         parameters, multiply_adds = (sum(value(cell, sizes) for cell in cells) for cells in parts)
         config = DAGFMConfig(type=type, connect=connect, depth=sizes["L"])
         assert (parameters + head, multiply_adds) == counted(config, sizes), (type, connect)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_hidden_layers_of_the_student_come_on_top(sizes: dict[str, int]) -> None:
+    plain, widths = counted(DAGFMConfig(depth=sizes["L"]), sizes), (sizes["H"],) * sizes["L"]
+    for row, config in {
+        "head: mlp": DAGFMConfig(depth=sizes["L"], head="mlp", hidden=widths),
+        "first_order: true": DAGFMConfig(depth=sizes["L"], first_order=True),
+    }.items():
+        told = (value(cell, sizes) for cell in formulas()[row])
+        assert tuple(map(sum, zip(plain, told, strict=True))) == counted(config, sizes), row

@@ -214,3 +214,56 @@ def test_auto_connect_is_causal_exactly_where_there_are_candidates():
     assert resolve_connect("auto", Schema.of((user, item))) == "causal"
     assert resolve_connect("auto", Schema.of((user,))) == "full"
     assert resolve_connect("none", Schema.of((user, item))) == "none"
+
+
+def _drawn_with(hidden=(), first_order=False):
+    network = DAGFM(4, 3, "inner", 2, "causal", hidden, first_order).double()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data.normal_(generator=generator)
+    return network
+
+
+def test_first_order_weights_are_added_and_take_part_in_no_product(monkeypatch):
+    plain, wide = _drawn_with(), _drawn_with(first_order=True)
+    assert (plain.extra_columns, wide.extra_columns) == (0, 1)
+    x = torch.randn(5, 4, 4, dtype=torch.float64)
+    expected = plain(x[..., :3]) + x[..., 3].sum(1)
+    torch.testing.assert_close(wide(x), expected, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr("dagfm.nn.dagfm._CHUNK", 2 * 4 * 3)  # two rows at once
+    torch.testing.assert_close(wide(x), expected, rtol=1e-12, atol=1e-12)
+    assert wide.multiply_adds == plain.multiply_adds
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("pull", [0.0, 0.25, 1.0])
+def test_of_two_heads_the_served_ones_gradient_reaches_the_states_by_its_share(hidden, first_order, pull):
+    network = _drawn_with(hidden, first_order)
+    x = torch.randn(5, 4, 3 + first_order, dtype=torch.float64, requires_grad=True)
+    alone = network(x)
+    below = [x, network.p, network.connect_layer]
+    whole = torch.autograd.grad(alone.sum(), [*below, network.head.weight])
+    network.grow_distillation_head(torch.Generator().manual_seed(1))
+    network.distillation_head.double()
+    served, distilled = network.two_logits(x, pull)
+    assert torch.equal(served, alone)
+    assert not torch.allclose(distilled, served)
+    shared = torch.autograd.grad(served.sum(), [*below, network.head.weight], allow_unused=True, retain_graph=True)
+    assert torch.equal(shared[-1], whole[-1])
+    for mine, theirs in zip(shared[:-1], whole[:-1], strict=True):
+        assert (mine is None) == (pull == 0)
+        if mine is not None:
+            torch.testing.assert_close(mine, pull * theirs)
+    assert all(part is not None for part in torch.autograd.grad(distilled.sum(), below))
+
+
+def test_a_distillation_head_starts_at_the_logit_of_the_served_one_and_leaves_no_trace():
+    network = DAGFM(4, 3, "inner", 2, "causal")
+    network.raise_logits(-3.0)
+    names = list(network.state_dict())
+    network.grow_distillation_head(torch.Generator().manual_seed(1))
+    assert network.distillation_head.bias.item() == -3.0
+    assert len(network.state_dict()) == len(names) + 2
+    network.distillation_head = None
+    assert list(network.state_dict()) == names

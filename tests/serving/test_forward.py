@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ import torch
 from clicks import FIELDS, click_log
 from oracle import fitted
 
+from dagfm.errors import InputError
 from dagfm.nn.batch import Layout
 from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.embedding import Embedding
@@ -16,19 +19,35 @@ from dagfm.schema import Field, Schema
 from dagfm.serving.forward import Network, embed
 
 
-def _pair(type: str, connect: str, depth: int, fields: int, size: int) -> tuple[DAGFM, Network]:
+def _pair(
+    type: str,
+    connect: str,
+    depth: int,
+    fields: int,
+    size: int,
+    hidden: tuple[int, ...] = (),
+    first_order: bool = False,
+) -> tuple[DAGFM, Network]:
     """A trained-looking network (every weight away from its initial value) and the scorer's of the same weights."""
     generator = torch.Generator().manual_seed(depth * 1000 + fields * 10 + size)
-    trained = DAGFM(fields, size, type, depth, connect)  # type: ignore[arg-type]
+    trained = DAGFM(fields, size, type, depth, connect, hidden, first_order)  # type: ignore[arg-type]
     for parameter in trained.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) / np.sqrt(fields)
     arrays = {name: parameter.detach().numpy() for name, parameter in trained.named_parameters()}
-    return trained, Network({"type": type, "depth": depth, "connect": connect}, arrays, fields, size)
+    config: dict[str, Any] = {"type": type, "depth": depth, "connect": connect}
+    if hidden:
+        config |= {"head": "mlp", "hidden": list(hidden)}
+    if first_order:
+        config["first_order"] = True
+    return trained, Network(config, arrays, fields, size + first_order)
 
 
 def _size_of_terms(trained: DAGFM, x: torch.Tensor) -> np.ndarray:
     """The sum of the absolute terms of each logit: what rounding errors are relative to."""
-    double = DAGFM(trained.fields, trained.size, trained.message, trained.depth, trained.connect).double()
+    first_order = bool(trained.extra_columns)
+    double = DAGFM(
+        trained.fields, trained.size, trained.message, trained.depth, trained.connect, trained.hidden, first_order
+    ).double()
     double.load_state_dict({name: value.double().abs() for name, value in trained.state_dict().items()})
     size: np.ndarray = double(x.double().abs()).detach().numpy()
     return size
@@ -51,6 +70,32 @@ def test_the_scorers_network_is_the_trained_one(
     assert found.dtype == np.float32
     assert found.shape == (rows,)
     assert (np.abs(found - expected) <= 1e-5 * terms).all()
+
+
+@pytest.mark.parametrize("type", ["inner", "outer", "kernel"])
+@pytest.mark.parametrize("hidden", [(), (6,), (7, 1, 3)])
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 7, 5), (33, 17, 3)])
+def test_the_scorers_heads_are_the_trained_ones(
+    type: str, hidden: tuple[int, ...], first_order: bool, shape: tuple[int, int, int]
+) -> None:
+    rows, fields, size = shape
+    trained, network = _pair(type, "causal", 2, fields, size, hidden, first_order)
+    x = torch.randn(rows, fields, size + first_order, generator=torch.Generator().manual_seed(rows))
+    with torch.inference_mode():
+        expected = trained(x).numpy()
+        terms = _size_of_terms(trained, x)
+    assert (np.abs(network.logits(x.numpy()) - expected) <= 1e-6 * terms).all()
+
+
+def test_a_head_without_its_hidden_layers_is_refused() -> None:
+    trained, _ = _pair("inner", "none", 1, 3, 2, (4,))
+    arrays = {name: parameter.detach().numpy() for name, parameter in trained.named_parameters()}
+    config = {"type": "inner", "depth": 1, "connect": "none", "head": "mlp", "hidden": [4, 2]}
+    with pytest.raises(
+        InputError, match=r"network\.head\.deep\.layers\.1\.weight has shape nothing, expected \(2, 4\)"
+    ):
+        Network(config, arrays, 3, 2)
 
 
 @pytest.mark.parametrize("type", ["inner", "outer", "kernel"])

@@ -205,3 +205,22 @@ def test_frozen_vectors_of_another_size_are_warned_of(place: Path, caplog: pytes
     caplog.clear()
     start_of(configuration())
     assert "frozen vectors are" not in caplog.text
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_narrower_student_has_the_leading_coordinates_of_longer_vectors(place: Path, trainable: bool) -> None:
+    """Vectors fit ``embedding.size``; a student of its own ``size`` may have less room."""
+    vectors = write(4) * np.array([3.0, 1.0, 0.1, 0.1], np.float32)
+    pl.DataFrame({"id": range(10, 40), "vector": vectors.tolist()}).write_parquet("vectors.parquet")
+    config = configuration(trainable=trainable) | {"student": {"network": "dagfm", "depth": 1, "size": 2}}
+    config["distillation"] = {"embedding": "own"}
+    run = dagfm.fit(config, "run", progress=Silent())
+    table = load_file(run.directory / "distillation" / "student" / "weights.safetensors")["embedding.weight"]
+    assert table.shape[1] == 2
+    if not trainable:
+        prepared = prepare(dagfm.load_config(config), place, Silent())
+        held = table[rows_of(prepared.encoder, range(10, 30))]
+        theirs = vectors[:20] - vectors[:20].mean(axis=0)
+        mine = held - held.mean(axis=0)
+        kept, whole = (np.square(one.astype(np.float64)).sum() for one in (mine, theirs))
+        assert 0.98 < kept / whole <= 1 + 1e-6

@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 import yaml
 from clicks import Finished, Silent, click_log, small_config
 from safetensors.numpy import load_file
 
 import dagfm
-from dagfm.data.dataset import Prepared
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
 from dagfm.files import MANIFEST
-from dagfm.training.checkpoint import read_tensors, write_tensors
-from dagfm.training.warm_up import TINY, WarmUp, start_embedding
-from dagfm.training.workshop import Workshop
+from dagfm.training.checkpoint import read_tensors
+from dagfm.training.warm_up import WarmUp
 
 WEIGHTS = "weights.safetensors"
 
@@ -222,40 +219,6 @@ def test_a_run_whose_encoder_is_of_other_data_is_refused(finished: Finished, tmp
     (run / "prepared.json").write_text(json.dumps(made_from | {"content": "0" * 16}))
     with pytest.raises(dagfm.InputError, match=r"warm_up: .*teacher_training.teacher was trained on other data"):
         _alone(finished, tmp_path / "run", "distillation", run)
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_a_tiny_teachers_embedding_is_enlarged_unless_it_stays_frozen(
-    finished: Finished, tmp_path: Path, frozen: bool
-) -> None:
-    config = dagfm.load_config(finished.folder / "dagfm.yaml")
-    prepared = Prepared.open(Path(json.loads((finished.run / "prepared.json").read_text())["directory"]))
-    shop = Workshop(config, prepared, 1, torch.device("cpu"), Silent())
-    model = shop.model(config.student[0], "test")
-    tiny = {"embedding.weight": torch.randn_like(model.embedding.weight) * TINY / 10}
-    write_tensors(tmp_path / WEIGHTS, tiny)
-    start_embedding(model, [(tmp_path / WEIGHTS, model.size, None)], prepared.counts, frozen=frozen)
-    ratio = model.embedding.weight.detach() / tiny["embedding.weight"]
-    assert torch.allclose(ratio, ratio[0, 0])
-    assert (float(ratio[0, 0]) == 1.0) == frozen
-    assert model.embedding.weight.requires_grad != frozen
-
-
-def test_a_teachers_first_order_weights_are_not_handed_on_with_its_vectors(finished: Finished, tmp_path: Path) -> None:
-    config = dagfm.load_config(finished.folder / "dagfm.yaml")
-    prepared = Prepared.open(Path(json.loads((finished.run / "prepared.json").read_text())["directory"]))
-    shop = Workshop(config, prepared, 1, torch.device("cpu"), Silent())
-    model = shop.model(config.student[0], "test")
-    rows, size = model.embedding.weight.shape
-    vectors = torch.randn(rows, size)
-    narrower = {"embedding.weight": torch.randn(rows, size)}  # of vectors one number shorter: as wide, but no match
-    wide = {"embedding.weight": torch.cat([vectors, torch.randn(rows, 1)], 1)}
-    teachers = []
-    for name, tensors, numbers in (("narrower", narrower, size - 1), ("wide", wide, size)):
-        write_tensors(tmp_path / name, tensors)
-        teachers.append((tmp_path / name, numbers, None))
-    start_embedding(model, teachers, prepared.counts, frozen=False)
-    assert torch.equal(model.embedding.weight, vectors)
 
 
 def test_a_frozen_embedding_is_refused_before_training_where_no_teacher_has_as_many_numbers(

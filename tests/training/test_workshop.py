@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clicks import Silent, small_config
+from clicks import Silent, Told, small_config
 from pydantic import TypeAdapter
 
 import dagfm
@@ -58,3 +58,36 @@ def test_the_rate_is_the_weighted_one(shop: Workshop) -> None:
 def test_the_reference_starts_at_zero(shop: Workshop) -> None:
     training = shop.config.training.model_copy(update={"initialisation": "reference"})
     assert replace(shop, config=shop.config.model_copy(update={"training": training})).prior == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "epochs"),
+    [
+        ((), 12),
+        (("training.distillation.epochs=auto",), 12),
+        (("distillation.embedding=own",), 48),
+        (("teacher={scores: price, kind: logit}",), 48),
+        (("teacher=[{network: boosted}, {network: fm}]",), 12),
+        (("distillation.embedding=own", "training.distillation.epochs=5"), 5),
+        (("preset=paper", "distillation.embedding=own"), 300),
+    ],
+)
+def test_a_student_whose_embedding_starts_at_random_has_several_times_the_epochs(
+    shop: Workshop, log_path: Path, overrides: tuple[str, ...], epochs: int
+) -> None:
+    config = small_config(log_path)
+    del config["training"]
+    configured = replace(shop, config=dagfm.load_config(config, overrides))
+    assert configured.distillation.epochs == epochs
+    assert configured.settled(configured.config.training.finetuning).epochs in (3, 300)
+
+
+def test_the_epochs_of_a_random_start_are_told_and_recombined_rows_last_for_all(folder: Path, log_path: Path) -> None:
+    told = Told()
+    config = small_config(log_path, distillation={"embedding": "own", "recombined": 0.01}, phase=None)
+    del config["training"]["distillation"]["epochs"]
+    config["training"]["distillation"]["patience"] = 1
+    run = dagfm.fit(config, folder / "run", progress=told)
+    assert "student: its embedding starts at random, which takes 48 epochs" in told.lines
+    pool = np.load(run.directory / "teacher_logits" / "pool-logits.npy")
+    assert len(pool) == round(0.01 * 48 * run.results["rows"]["train"])

@@ -48,7 +48,11 @@ class DistillationConfig(Section):
     beta: PositiveFloat = 1.0
     """Weight of the teacher."""
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
-    """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one."""
+    """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one.
+    Where no teacher has its size, from the principal axes of the first one's."""
+    head: Literal["shared", "separate"] = "shared"
+    """separate: a second head, which is not served, learns the teacher's logit; the served head learns the clicks on
+    the same states, which get ``alpha`` times its gradient, and in finetuning it alone."""
     recombined: NonNegativeFloat = 1.0
     """Unlabelled rows per labelled row, of two training rows each; 0 if not said where teachers have extra fields."""
     recombined_cap: PositiveInt = 20_000_000
@@ -63,6 +67,8 @@ class DistillationConfig(Section):
     calibrate: bool | Literal["auto"] = "auto"
     """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
     more than two standard errors."""
+    clip: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    """Clip the teacher's logits to this quantile of the training rows' logits and to 1 minus it; 0 leaves them."""
 
 
 class FinetuningConfig(Section):
@@ -88,7 +94,7 @@ class TrainingConfig(Section):
     teacher_training: PhaseConfig = PhaseConfig(
         learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto"
     )
-    distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs=12, monitor="logit_mse")
+    distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs="auto", monitor="logit_mse")
     # By logloss: AUC on validation rows is noisier, and the best of a few epochs by it was worse than no finetuning.
     finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss")
     scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5)
@@ -232,6 +238,11 @@ class Config(Section):
     def _a_frozen_embedding_fits(self) -> Self:
         if self.distillation.embedding != "teacher_frozen" or self.scores is not None:
             return self
+        if any(student.first_order for student in self.student):
+            raise ValueError(
+                "distillation.embedding: 'teacher_frozen', but a student has first_order weights, which no teacher has "
+                "and which would stay zero; valid here: teacher_trainable, own"
+            )
         if all(one.network == "boosted" for one in self.teacher):
             raise ValueError(
                 "distillation.embedding: 'teacher_frozen', but boosted trees have no embedding; "
@@ -251,6 +262,15 @@ class Config(Section):
                     f"field and the teachers have {', '.join(map(str, sorted(sizes)))}; give both one 'size', or take "
                     "teacher_trainable or own"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _a_served_head_of_its_own_keeps_no_distance(self) -> Self:
+        if self.distillation.head == "separate" and self.training.finetuning.monitor == "logit_mse":
+            raise ValueError(
+                "training.finetuning.monitor: 'logit_mse', but with distillation.head 'separate' the served logit is "
+                "not to be near the teacher's; valid here: auc, logloss"
+            )
         return self
 
     @model_validator(mode="after")
@@ -274,6 +294,11 @@ class Config(Section):
     def scores(self) -> ScoresConfig | None:
         """The teacher, where it is the scores of another model."""
         return self.teacher[0] if isinstance(self.teacher[0], ScoresConfig) else None
+
+    @property
+    def random_start(self) -> bool:
+        """Whether students' embeddings start at random: there is none of a teacher's, or it is not wanted."""
+        return self.distillation.embedding == "own" or self.scores is not None
 
     @property
     def schema_(self) -> Schema:

@@ -71,8 +71,33 @@ class DAGFMConfig(NetworkSettings):
     """Layers; the highest interaction order is depth + 1."""
     connect: Literal["auto", "full", "causal", "none"] = "auto"
     """How the first states mix the fields; ``auto`` is causal where the schema names candidate fields, else full."""
-    head: Literal["linear"] = "linear"
-    """How the summed states become the logit."""
+    head: Literal["linear", "mlp"] = "linear"
+    """How the summed states become the logit: in a line, or with hidden layers beside that line (KD-DAGFM+)."""
+    hidden: tuple[PositiveInt, ...] = Field(default=(64,), min_length=1)
+    """Of ``head: mlp``, units of every hidden layer."""
+    first_order: bool = False
+    """Add a weight of each value to the logit, as an FM does; it is one more column of the embedding."""
+
+    @model_validator(mode="after")
+    def _hidden_units_are_of_a_head_that_has_some(self) -> Self:
+        if self.head == "linear" and self.hidden != type(self).model_fields["hidden"].default:
+            raise ValueError("hidden: a linear head has no hidden layers; add 'head: mlp'")
+        return self
+
+    @property
+    def head_units(self) -> tuple[int, ...]:
+        """Units of every hidden layer of the head; none of a linear one."""
+        return self.hidden if self.head == "mlp" else ()
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Without what is not in use: that of a network made before there were such keys stays the same."""
+        plain = super().definition
+        if self.head == "linear":
+            del plain["hidden"]
+        if not self.first_order:
+            del plain["first_order"]
+        return plain
 
 
 class CrossNetConfig(NetworkSettings):

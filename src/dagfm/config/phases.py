@@ -23,7 +23,8 @@ class PhaseConfig(Section):
     warm_up_steps: NonNegativeInt = 0
     """Steps in which the learning rate first rises to ``learning_rate``, in a line."""
     epochs: PositiveInt | Literal["auto"]
-    """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20."""
+    """At most this many passes over the training rows; auto: as many as make 3,200 steps, 2 to 20; of distillation 12,
+    and 48 where the student's embedding starts at random."""
     evaluations_per_epoch: PositiveInt | Literal["auto"] = "auto"
     """Validations in each epoch; the weights of the best are kept. auto: one for every 2,000 steps, 1 to 5."""
     patience: PositiveInt = 3

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from dagfm.nn.messages import MESSAGES
+from dagfm.nn.readout import Readout, readout
 from dagfm.schema import Schema
 
 _CHUNK = 1 << 19
@@ -24,7 +26,9 @@ class DAGFM(nn.Module):
     """Every order up to ``depth + 1`` of field interactions, by dynamic programming over the fields (KD-DAGFM).
 
     ``H0 = C E``; per layer ``A_s = Σ_{f≤s} M_{f,s}(H_f)`` and ``H_s ← H0_s ⊙ A_s``; the logit is linear in all the
-    ``Σ_d H_s``. After layer t, node s holds the order-(t+1) interactions of all non-decreasing paths that end in s.
+    ``Σ_d H_s``, with ``hidden`` units beside that line a multilayer perceptron of them. After layer t, node s holds the
+    order-(t+1) interactions of all non-decreasing paths that end in s. ``first_order``: the embedding is one column
+    wider than ``size``, as an FM's is, and the weights of the values in it are added to the logit.
 
     A message ``M_{f,s}(h)`` is ``p ⊙ h`` (inner), ``<p, h> q`` (outer) or ``W h`` (kernel). Only the triangle f ≤ s is
     used, so only that is stored: ``pairs = F(F+1)/2`` rows in the order of ``torch.triu_indices(F, F)``, that is
@@ -36,16 +40,27 @@ class DAGFM(nn.Module):
         w: (depth, pairs, D, D), kernel; a row maps the source's state (last axis) to the message.
         connect_layer: C, (F, F) where connect is full; where it is causal its lower triangle, (pairs,), in the order
             of ``torch.tril_indices(F, F)``; absent where it is none.
-        head: weight (1, F·(depth+1)), layer by layer and node by node, and bias (1,).
+        head: weight (1, F·(depth+1)), layer by layer and node by node, and bias (1,); see ``DeepReadout`` for the rest
+            where there are hidden units.
+        distillation_head: another such head, while a student is distilled that learns its teacher's logit through it.
     """
 
-    extra_columns = 0
     _upper: Tensor
     _lower: Tensor
 
-    def __init__(self, fields: int, size: int, type: MessageType, depth: int, connect: Connect) -> None:
+    def __init__(
+        self,
+        fields: int,
+        size: int,
+        type: MessageType,
+        depth: int,
+        connect: Connect,
+        hidden: Sequence[int] = (),
+        first_order: bool = False,
+    ) -> None:
         super().__init__()
         self.fields, self.size, self.depth = fields, size, depth
+        self.extra_columns = 1 if first_order else 0
         self.message, self.connect = type, connect
         pairs = fields * (fields + 1) // 2
         self.names = {"inner": ("p",), "outer": ("p", "q"), "kernel": ("w",)}[type]
@@ -56,7 +71,9 @@ class DAGFM(nn.Module):
             self.register_parameter("connect_layer", None)
         else:
             self.connect_layer = nn.Parameter(torch.empty((fields, fields) if connect == "full" else pairs))
-        self.head = nn.Linear(fields * (depth + 1), 1)
+        self.hidden = tuple(hidden)
+        self.head = readout(fields * (depth + 1), hidden)
+        self.distillation_head: Readout | None = None
         source, target = torch.triu_indices(fields, fields)
         self.register_buffer("_upper", source * fields + target, persistent=False)
         row, column = torch.tril_indices(fields, fields)
@@ -74,24 +91,50 @@ class DAGFM(nn.Module):
         if self.connect_layer is not None:
             identity = torch.eye(self.fields, device=self._lower.device)
             self.connect_layer.data.copy_(identity.flatten()[self._lower] if self.connect == "causal" else identity)
-        nn.init.xavier_normal_(self.head.weight, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        self.head.draw(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Field embeddings (B, F, D) to logits (B,)."""
+        """Field embeddings (B, F, D), (B, F, D + 1) with first-order weights, to logits (B,)."""
+        vectors = x[..., : self.size]
+        logits = torch.cat([self.head(sums) for sums in self._summed_states(vectors)])
+        return logits + x[..., self.size].sum(1) if self.extra_columns else logits
+
+    def grow_distillation_head(self, generator: torch.Generator) -> None:
+        """Give the states a second head, drawn from ``generator``, whose logits start where those of the first do."""
+        head = readout(self.fields * (self.depth + 1), self.hidden)
+        head.draw(generator)
+        head.bias.data.copy_(self.head.bias.data)
+        self.distillation_head = head.to(self.head.weight.device)
+
+    def two_logits(self, x: Tensor, pull: float) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives (B,), and the logits (B,) of the distillation head on the same states.
+
+        Of the former's gradient the states, and all below them, get ``pull`` times as much; with 0, nothing.
+        """
+        assert self.distillation_head is not None, "it is grown before distillation"
+        states = list(self._summed_states(x[..., : self.size]))
+        served = torch.cat([self.head(_pulled(sums, pull)) for sums in states])
+        distilled = torch.cat([self.distillation_head(sums) for sums in states])
+        if not self.extra_columns:
+            return served, distilled
+        first = x[..., self.size].sum(1)
+        return served + _pulled(first, pull), distilled + first
+
+    def _summed_states(self, x: Tensor) -> Iterator[Tensor]:
+        """``Σ_d H_s`` of all layers and nodes, (F·(depth+1), rows), of as many rows as the caches hold at a time."""
         connect = self.connect_matrix()
         layers = list(zip(*(self.square(name) for name in self.names), strict=True))
         rows = max(1, _CHUNK // (self.fields * self.size)) if x.device.type == "cpu" else max(1, len(x))
-        return torch.cat([self._logits(chunk, connect, layers) for chunk in torch.split(x, rows)])
+        for chunk in torch.split(x, rows):
+            yield self._sums(chunk, connect, layers)
 
-    def _logits(self, x: Tensor, connect: Tensor | None, layers: list[tuple[Tensor, ...]]) -> Tensor:
+    def _sums(self, x: Tensor, connect: Tensor | None, layers: list[tuple[Tensor, ...]]) -> Tensor:
         h0 = self._initial_states(x, connect)
         h, sums = h0, [h0.sum(1)]
         for weights in layers:
             h = h0 * MESSAGES[self.message](h, *weights)
             sums.append(h.sum(1))
-        # The matrix on the right: its gradient then has the batch last, too; torch.mv would give it transposed.
-        return (self.head.weight @ torch.cat(sums)).squeeze(0) + self.head.bias
+        return torch.cat(sums)
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:
@@ -114,11 +157,11 @@ class DAGFM(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds a row: messages and connect layer, without the head's F·(depth+1)."""
+        """Multiply-adds a row: messages, connect layer and hidden units, without the last line's F·(depth+1)."""
         pairs = self.fields * (self.fields + 1) // 2
         message = {"inner": self.size, "outer": 2 * self.size, "kernel": self.size**2}[self.message]
         mixed = {"full": self.fields**2, "causal": pairs, "none": 0}[self.connect]
-        return self.depth * pairs * message + mixed * self.size
+        return self.depth * pairs * message + mixed * self.size + self.head.multiply_adds
 
     def _initial_states(self, x: Tensor, connect: Tensor | None) -> Tensor:
         """``H0 = C E`` as (F, D, B), in memory (D, F, B) for inner messages, whose products run with D leading."""
@@ -132,6 +175,12 @@ class DAGFM(nn.Module):
         if connect is not None:
             states = connect @ states.view(self.fields, self.size * rows)
         return states.view(self.fields, self.size, rows)
+
+
+def _pulled(x: Tensor, share: float) -> Tensor:
+    """``x`` itself, which hands on ``share`` times its gradient."""
+    still = x.detach()
+    return still + share * (x - still) if share else still
 
 
 def resolve_connect(connect: Literal["auto", "full", "causal", "none"], schema: Schema) -> Connect:

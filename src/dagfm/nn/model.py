@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dagfm.config import NetworkConfig
 from dagfm.encoding.rows import Int64
 from dagfm.nn.batch import Batch, Layout
+from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.embedding import Embedding
 from dagfm.nn.network import OwnLoss
 from dagfm.nn.registry import build
@@ -46,6 +47,32 @@ class CTRModel(nn.Module):
         if isinstance(self.network, OwnLoss):
             return self.network.click_loss(lambda: self._dropped(embedded), labels, weights)
         return F.binary_cross_entropy_with_logits(self.network(self._dropped(embedded)), labels, weights)
+
+    def two_logits(self, batch: Batch, pull: float) -> tuple[Tensor, Tensor]:
+        """The logits (B,) of a student's served head and of its distillation head; see ``DAGFM.two_logits``."""
+        assert isinstance(self.network, DAGFM), "only students are distilled"
+        return self.network.two_logits(self._dropped(self.embedding(batch)), pull)
+
+    def grow_distillation_head(self, seed: int) -> None:
+        """Give a student the second head through which it learns its teacher's logit."""
+        assert isinstance(self.network, DAGFM), "only students are distilled"
+        self.network.grow_distillation_head(torch.Generator().manual_seed(seed))
+
+    @property
+    def has_distillation_head(self) -> bool:
+        """Whether a second head learns the teacher's logit."""
+        return isinstance(self.network, DAGFM) and self.network.distillation_head is not None
+
+    def drop_distillation_head(self) -> None:
+        """Take the second head away, where there is one: it is not served."""
+        if isinstance(self.network, DAGFM):
+            self.network.distillation_head = None
+
+    def train_only_the_head(self) -> None:
+        """Keep everything below a student's head as it is."""
+        assert isinstance(self.network, DAGFM), "only students are finetuned"
+        self.requires_grad_(False)
+        self.network.head.requires_grad_(True)
 
     def _dropped(self, embedded: Tensor) -> Tensor:
         return F.dropout(embedded, self.dropout, self.training)

@@ -28,7 +28,9 @@ from dagfm.nn.xdeepfm import XDeepFM
 from dagfm.schema import Schema
 
 BUILDERS: dict[str, Callable[[Any, Schema, int], Network]] = {
-    "dagfm": lambda c, schema, size: DAGFM(len(schema), size, c.type, c.depth, resolve_connect(c.connect, schema)),
+    "dagfm": lambda c, schema, size: DAGFM(
+        len(schema), size, c.type, c.depth, resolve_connect(c.connect, schema), c.head_units, c.first_order
+    ),
     "crossnet": lambda c, schema, size: CrossNet(len(schema), size, c.depth),
     "cin": lambda c, schema, size: CIN(len(schema), size, c.cin),
     "fm": lambda c, schema, size: FM(len(schema), size),

@@ -49,11 +49,14 @@ class Network:
     """A DAGFM ready to score: the packed triangle unpacked once into batched matrices (KD-DAGFM)."""
 
     def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
-        """``arrays`` are the network's parameters under their own names, without a prefix; ``size`` is D.
+        """``arrays`` are the network's parameters under their own names, without a prefix; ``size`` is the width of the
+        table: D, and one more with first-order weights.
 
         Raises InputError naming a parameter that is missing or of another shape than ``config`` asks for.
         """
         self.type, self.depth, self.fields = config["type"], int(config["depth"]), fields
+        self.first_order = bool(config.get("first_order", False))
+        self.size = size = size - self.first_order
         _check_shapes(config, arrays, fields, size)
         sources, targets = np.triu_indices(fields)
         self.connect: Floats | None = None
@@ -77,17 +80,37 @@ class Network:
             self.w = dense(arrays["w"])  # (L, F, S, D, D)
         self.head = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
         self.bias = float(arrays["head.bias"].reshape(-1)[0])
+        self.hidden = [
+            (np.asarray(arrays[f"{name}.weight"], np.float32).T, np.asarray(arrays[f"{name}.bias"], np.float32))
+            for name in _hidden_names(config)
+        ]
+        if self.hidden:
+            self.deep_weight = np.asarray(arrays["head.deep_weight"], np.float32)[0]
 
     def logits(self, embedded: Floats) -> Float32:
-        """Field embeddings (B, F, D) -> logits (B,)."""
-        h0 = embedded if self.connect is None else np.matmul(self.connect, embedded)
+        """Field embeddings (B, F, D), (B, F, D + 1) with first-order weights -> logits (B,)."""
+        vectors = np.ascontiguousarray(embedded[:, :, : self.size])
+        h0 = vectors if self.connect is None else np.matmul(self.connect, vectors)
         state = h0
-        total = h0.sum(axis=2, dtype=np.float64) @ self.head[0] + self.bias
+        sums = [h0.sum(axis=2, dtype=np.float64)]
+        total = sums[0] @ self.head[0] + self.bias
         for layer in range(self.depth):
             state = h0 * self._aggregate(layer, state)
-            total += state.sum(axis=2, dtype=np.float64) @ self.head[layer + 1]
+            sums.append(state.sum(axis=2, dtype=np.float64))
+            total += sums[-1] @ self.head[layer + 1]
+        if self.hidden:
+            total += self._deep(np.concatenate(sums, axis=1).astype(np.float32))
+        if self.first_order:
+            total += embedded[:, :, self.size].sum(axis=1, dtype=np.float64)
         logits: Float32 = total.astype(np.float32)
         return logits
+
+    def _deep(self, x: Floats) -> Floats:
+        """What the hidden layers add: summed states (B, F·(L+1)) -> (B,)."""
+        for weight, bias in self.hidden:
+            x = np.maximum(x @ weight + bias, 0)
+        added: Floats = x @ self.deep_weight
+        return added
 
     def _aggregate(self, layer: int, state: Floats) -> Floats:
         """A_s = sum over f <= s of M_{f,s}(H_f): (B, F, D) -> (B, F, D)."""
@@ -102,6 +125,11 @@ class Network:
         return messages
 
 
+def _hidden_names(config: Mapping[str, Any]) -> list[str]:
+    """The hidden layers of the head, as their parameters are called; a bundle of a linear head names none."""
+    return [f"head.deep.layers.{index}" for index in range(len(config.get("hidden", ())))]
+
+
 def _check_shapes(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
     depth, pairs = int(config["depth"]), fields * (fields + 1) // 2
     expected: dict[str, tuple[int, ...]] = {"head.weight": (1, fields * (depth + 1)), "head.bias": (1,)}
@@ -109,6 +137,12 @@ def _check_shapes(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]],
         expected[name] = (depth, pairs, size, size) if name == "w" else (depth, pairs, size)
     if config["connect"] != "none":
         expected["connect_layer"] = (fields, fields) if config["connect"] == "full" else (pairs,)
+    width = fields * (depth + 1)
+    for name, units in zip(_hidden_names(config), config.get("hidden", ()), strict=True):
+        expected |= {f"{name}.weight": (units, width), f"{name}.bias": (units,)}
+        width = units
+    if config.get("hidden"):
+        expected["head.deep_weight"] = (1, width)
     for name, shape in expected.items():
         found = arrays[name].shape if name in arrays else "nothing"
         if found != shape:

@@ -22,7 +22,7 @@ from dagfm.progress import Progress
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from dagfm.training.judging import Judge, evaluation_points
-from dagfm.training.losses import blended_loss
+from dagfm.training.losses import blended_loss, separate_loss
 from dagfm.training.optimizers import Optimizer
 from dagfm.training.rate_probe import probed_rate
 from dagfm.training.schedules import learning_rate
@@ -46,7 +46,7 @@ class Task:
     decay: float
     dropout: float
     alpha: float
-    """Weight of the clicks."""
+    """Weight of the clicks; where the teacher has a head of its own, of their gradient below the heads."""
     beta: float
     """Weight of the teacher; 0 trains on the clicks alone, by the network's own loss."""
     batches: Batches
@@ -131,7 +131,8 @@ class _Training:
     def finish(self) -> Outcome:
         self.model.load_state_dict(self.judge.weights)
         self.model.dropout = 0.0
-        write_tensors(self.directory / WEIGHTS, self.judge.weights)
+        self.model.drop_distillation_head()
+        write_tensors(self.directory / WEIGHTS, {name: self.judge.weights[name] for name in self.model.state_dict()})
         self.judge.write_history(self.directory)
         passed = self.judge.history[-1]["passed"]
         return Outcome(self.at.peak, self.judge.best_epoch, passed, self._speed, self.at.seconds)
@@ -266,7 +267,10 @@ def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Exampl
     teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
     weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
     labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(device)
-    if task.beta > 0:
+    if model.has_distillation_head:
+        served, distilled = model.two_logits(batch, task.alpha)
+        loss = separate_loss(served, distilled, labels, teacher, task.beta, weights, labelled)
+    elif task.beta > 0:
         loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
     else:
         loss = model.click_loss(batch, labels, weights)

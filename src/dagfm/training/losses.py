@@ -1,4 +1,4 @@
-"""The one loss of all phases: clicks and teacher, blended."""
+"""The losses of all phases: clicks and teacher, blended in one logit or each with a logit of its own."""
 
 from __future__ import annotations
 
@@ -42,3 +42,21 @@ def blended_loss(
         distances = F.mse_loss(logits, teacher, reduction="none")
         loss = loss + beta * torch.cat([distances[:count] * weights, distances[count:]]).mean()
     return loss
+
+
+def separate_loss(
+    served: Tensor,
+    distilled: Tensor,
+    labels: Tensor,
+    teacher: Tensor | None,
+    beta: float,
+    weights: Tensor | None = None,
+    labelled: Tensor | None = None,
+) -> Tensor:
+    """Return ``BCE(served) + beta * mean((teacher - distilled)^2)``, a scalar; all as in ``blended_loss``.
+
+    What the clicks weigh against the teacher is not said here: it is the share of their gradient that reaches what both
+    logits stand on.
+    """
+    clicks = blended_loss(served, labels, None, 1.0, 0.0, weights, labelled)
+    return clicks + blended_loss(distilled, labels, teacher, 0.0, beta, weights, labelled)

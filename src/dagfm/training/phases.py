@@ -16,14 +16,18 @@ from dagfm.encoding.rows import Float32, Indices
 from dagfm.files import write_array
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
+from dagfm.training.first_embedding import start_embedding
 from dagfm.training.judging import METRICS
 from dagfm.training.loop import WEIGHTS, Task, train
 from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
-from dagfm.training.warm_up import WarmUp, start_embedding
+from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_file
+
+_TOLD_ELSEWHERE = {"recombined_cap", "calibrate", "clip", "recombined_from", "pool"}
+"""Keys of distillation that are among the inputs of the teacher's logits."""
 
 
 @dataclass(frozen=True)
@@ -105,24 +109,28 @@ def distil(
     directory: Path,
 ) -> Trained:
     """Phase 3: the student learns the cached logits; of ``teachers`` only an embedding is read, to start from."""
-    settings, how = shop.settled(shop.config.training.distillation), shop.config.distillation
+    settings, how = shop.distillation, shop.config.distillation
+    separate = how.head == "separate"
     stage = Stage(
         directory,
         shop.inputs(
             network,
             "student",
-            # How the pool is made is among the inputs of the logits.
-            distillation=how.model_dump(exclude={"recombined_cap", "calibrate", "recombined_from", "pool"}),
+            distillation=how.model_dump(exclude=_TOLD_ELSEWHERE if separate else {*_TOLD_ELSEWHERE, "head"}),
             training={"distillation": settings.model_dump()},
             made_from={"teacher logits": logits.fingerprint},
         ),
     )
 
     def start(model: CTRModel) -> None:
+        if shop.config.random_start and shop.config.training.distillation.epochs == "auto":
+            shop.progress.line(f"{name}: its embedding starts at random, which takes {settings.epochs} epochs")
         if how.embedding != "own":
             # Of trees last: the networks below them have seen fewer rows.
             starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
             start_embedding(model, starts, shop.view(network).counts, frozen=how.embedding == "teacher_frozen")
+        if separate:
+            model.grow_distillation_head(shop.seed_of(f"student/{name}/distillation head"))
 
     return _phase(
         shop,
@@ -147,8 +155,13 @@ def finetune(
     start_from: WarmUp,
     directory: Path,
 ) -> Trained:
-    """Phase 4: student and embedding on the clicks, keeping a share of the distillation loss."""
+    """Phase 4: student and embedding on the clicks, keeping a share of the distillation loss.
+
+    Where the teacher had a head of its own, the served one on the clicks alone: nothing below it knows the teacher's
+    logit by now, so nothing below it moves.
+    """
     settings, how = shop.settled(shop.config.training.finetuning), shop.config.finetuning
+    separate = shop.config.distillation.head == "separate"
     stage = Stage(
         directory,
         shop.inputs(
@@ -157,16 +170,23 @@ def finetune(
             finetuning=how.model_dump(),
             training={"finetuning": settings.model_dump()},
             made_from={"student": start_from.fingerprint, "teacher logits": logits.fingerprint if logits else None},
+            **({"distillation": {"head": "separate"}} if separate else {}),
         ),
     )
+
+    def start(model: CTRModel) -> None:
+        start_from.load_into(model, shop.view(network).encoder)
+        if separate:
+            model.train_only_the_head()
+
     return _phase(
         shop,
         stage,
         network,
         {"name": name, "role": "student", "phase": "finetuning"},
-        start=lambda model: start_from.load_into(model, shop.view(network).encoder),
+        start=start,
         settings=settings,
-        beta=how.kd_weight,
+        beta=0.0 if separate else how.kd_weight,
         logits=logits,
     )
 

@@ -19,6 +19,7 @@ from dagfm.errors import InputError
 from dagfm.nn.model import CTRModel
 from dagfm.schema import FIRST, Field
 from dagfm.schema import Pretrained as Source
+from dagfm.training.axes import principal_axes
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class PretrainedVectors:
         weight = model.embedding.weight
         for one in self.fields:
             rows = torch.from_numpy(one.rows).to(weight.device)
-            values = torch.from_numpy(one.values).to(weight.device)
+            values = torch.from_numpy(_narrowed(one.values, model.size)).to(weight.device)
             size = values.shape[1]
             factor = _size(weight[rows, :size]) / max(_size(values), 1e-30) if len(rows) else 1.0
             if one.trainable:
@@ -132,18 +133,25 @@ def _of_field(field: Field, source: Source, config: Config, prepared: Prepared) 
 
 def _fitted(vectors: Vectors, chosen: NDArray[np.integer], size: int) -> Float32:
     """The chosen vectors with at most ``size`` numbers: of longer ones their coordinates along the principal components
-    of all that are given. The largest number of each component is positive, so that equal files give equal starts."""
+    of all that are given."""
     if vectors.values.shape[1] <= size:
         return vectors.take(chosen)
     step = -(-len(vectors.values) // _SAMPLE)
     sample = vectors.values[::step].astype(np.float64)
     mean = sample.mean(axis=0)
     sample -= mean
-    components = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :size]
-    peaks = components[np.abs(components).argmax(axis=0), np.arange(size)]
-    components = components * np.sign(peaks)
+    components = principal_axes(sample.T @ sample)[0][:, :size]
     fitted: Float32 = ((vectors.take(chosen) - mean) @ components).astype(np.float32)
     return fitted
+
+
+def _narrowed(values: Float32, size: int) -> Float32:
+    """Vectors (n, k) for a network whose own have ``size`` numbers: of longer ones their leading coordinates."""
+    if values.shape[1] <= size:
+        return values
+    about = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
+    narrowed: Float32 = (about @ principal_axes(about.T @ about)[0][:, :size]).astype(np.float32)
+    return narrowed
 
 
 def _size(numbers: torch.Tensor) -> float:

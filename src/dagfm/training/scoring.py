@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.nn.batch import Batch
 from dagfm.nn.model import CTRModel
 from dagfm.training.sampling import Sampling
 
@@ -27,14 +29,15 @@ Scores = Callable[[Rows], Float32]
 """What gives B encoded rows their logits (B,)."""
 
 
-def scores_of(model: CTRModel) -> Scores:
-    """A network in eval mode."""
+def scores_of(model: CTRModel, logits_of: Callable[[Batch], Tensor] | None = None) -> Scores:
+    """A network in eval mode; ``logits_of`` (the model itself where it is None) says what of it is asked."""
     device = model.embedding.weight.device
     model.eval()
+    asked = logits_of or model
 
     def scores(rows: Rows) -> Float32:
         with torch.inference_mode():
-            logits: Float32 = model(model.layout.batch(rows).to(device)).cpu().numpy()
+            logits: Float32 = asked(model.layout.batch(rows).to(device)).cpu().numpy()
         return logits
 
     return scores
@@ -92,9 +95,14 @@ def figures(
 def evaluate(
     model: CTRModel, dataset: Dataset, teacher: Float32 | None, sampling: Sampling = WHOLE
 ) -> dict[str, float | None]:
-    """Return the ``figures`` of a model on a data set."""
+    """Return the ``figures`` of a model on a data set; of a distillation head, where there is one, the distance."""
     logits = score_chunks(scores_of(model), chunks_of(dataset.rows), len(dataset))
-    return figures(dataset, logits, teacher, sampling)
+    found = figures(dataset, logits, teacher, sampling)
+    if model.has_distillation_head:
+        scores = scores_of(model, lambda batch: model.two_logits(batch, 0.0)[1])
+        distilled = score_chunks(scores, chunks_of(dataset.rows), len(dataset))
+        found["logit_mse"] = figures(dataset, distilled, teacher, sampling)["logit_mse"]
+    return found
 
 
 def scoring_speed(scores: Scores, dataset: Dataset) -> float:

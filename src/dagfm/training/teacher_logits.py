@@ -21,6 +21,7 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
+from dagfm.training.clipping import Clipping, clipping
 from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
 from dagfm.training.stage import Stage
@@ -58,7 +59,8 @@ class TeacherLogits:
 
     @property
     def calibration(self) -> Mapping[str, Any]:
-        """What the logits were multiplied by, ``scale``, and what the best scale was ``found`` to be worth."""
+        """What the logits were multiplied by, ``scale``, what the best scale was ``found`` to be worth, and, where they
+        were clipped, between what, ``clip``."""
         found: dict[str, Any] = read_json(self.directory / CALIBRATION)
         return found
 
@@ -76,7 +78,8 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
     training rows, so in proportion to their popularity, unless ``recombined_from`` gives every candidate the same.
     Without ``teachers`` the rows' own scores are the logits. Last, all are multiplied by the scale that calibrates them
-    on validation rows, if one does. Memory does not grow with the rows: logits go to their file a chunk at a time.
+    on validation rows, if one does, and clipped at ``distillation.clip``. Memory does not grow with the rows: logits go
+    to their file a chunk at a time.
     """
     pool_rows = _pool_rows(shop)
     how, sampling = shop.config.distillation, shop.config.data.negatives
@@ -87,7 +90,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         directory,
         {
             "made from": made_from,
-            "distillation": {"calibrate": how.calibrate},
+            "distillation": {"calibrate": how.calibrate, **({"clip": how.clip} if how.clip else {})},
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
             **(_kind_of_pool(shop.config) if pool_rows else {}),
@@ -113,9 +116,9 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
         _write(shop, directory, POOL_LOGITS, map(scores, rows), pool_rows)
         names.append(POOL_LOGITS)
-    scale = _calibrated(shop, directory)
+    scale, clip = _calibrated(shop, directory)
     for name in names:
-        _finish(directory, name, scale)
+        _finish(directory, name, scale, clip)
     shop.progress.finish()
     stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
     return TeacherLogits(directory, stage.fingerprint)
@@ -172,7 +175,7 @@ def _pool_rows(shop: Workshop) -> int:
     if shop.config.recombination is None:
         return 0
     how = shop.config.distillation
-    epochs = int(shop.settled(shop.config.training.distillation).epochs)
+    epochs = int(shop.distillation.epochs)
     return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
 
 
@@ -246,8 +249,9 @@ def _write(shop: Workshop, directory: Path, name: str, logits: Iterable[Float32]
     write_column(_raw(directory, name), np.float32, count, shown())
 
 
-def _calibrated(shop: Workshop, directory: Path) -> float:
-    """The scale of the logits, from the validation rows', and on disk: what is scaled already cannot tell it again."""
+def _calibrated(shop: Workshop, directory: Path) -> tuple[float, Clipping | None]:
+    """The scale of the logits, from the validation rows', and between what they are clipped, from the training rows';
+    on disk, too: what is scaled and clipped already cannot tell it again."""
     if not (directory / CALIBRATION).exists():
         found: dict[str, Any] = {"scale": 1.0}
         logits, when = mapped(_raw(directory, "valid")), shop.config.distillation.calibrate
@@ -256,9 +260,13 @@ def _calibrated(shop: Workshop, directory: Path) -> float:
             best = calibrate(labels, logits, weights, shop.sampling.shift)
             found = {"scale": best.scale if when is True or best.pays else 1.0, "found": asdict(best)}
             shop.progress.line(_told(best, found["scale"]))
+        if quantile := shop.config.distillation.clip:
+            clip = clipping(mapped(_raw(directory, "train")), quantile, found["scale"])
+            found["clip"] = asdict(clip)
+            shop.progress.line(f"the teacher's logits are clipped to {clip.low:.4g} and {clip.high:.4g}")
         write_json(directory / CALIBRATION, found)
-    scale: float = read_json(directory / CALIBRATION)["scale"]
-    return scale
+    found = read_json(directory / CALIBRATION)
+    return found["scale"], Clipping(**found["clip"]) if "clip" in found else None
 
 
 def _told(best: Calibration, scale: float) -> str:
@@ -268,16 +276,17 @@ def _told(best: Calibration, scale: float) -> str:
     return f"the teacher's logits stay as they are: times {best.scale:.4g} would be noise ({worth})"
 
 
-def _finish(directory: Path, name: str, scale: float) -> None:
-    """Put logits in their place, multiplied by ``scale``."""
+def _finish(directory: Path, name: str, scale: float, clip: Clipping | None) -> None:
+    """Put logits in their place, multiplied by ``scale`` and clipped."""
     raw, final = _raw(directory, name), directory / f"{name}.npy"
     if not raw.exists():
         return
-    if scale == 1.0:
+    if scale == 1.0 and clip is None:
         raw.replace(final)
         return
     logits = mapped(raw)
-    write_column(final, np.float32, len(logits), (logits[block] * np.float32(scale) for block in blocks(len(logits))))
+    scaled = (logits[block] * np.float32(scale) for block in blocks(len(logits)))
+    write_column(final, np.float32, len(logits), map(clip, scaled) if clip else scaled)
     raw.unlink()
 
 

@@ -1,21 +1,18 @@
-"""Starting from earlier weights: the phase before, another run's phase, or the teacher's embedding."""
+"""Starting from earlier weights: the phase before, or another run's phase."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dagfm.encoding.correspondence import NOWHERE, older_rows
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder
-from dagfm.encoding.rows import Int64
 from dagfm.encoding.selection import encoder_without
 from dagfm.errors import InputError, listed
 from dagfm.files import MANIFEST, fingerprint, read_json
@@ -25,18 +22,12 @@ from dagfm.training.checkpoint import read_tensors
 from dagfm.training.loop import WEIGHTS
 from dagfm.training.stage import Stage
 
-log = logging.getLogger(__name__)
-
 ENCODER = "encoder"
 """Folder of a run that holds its encoder, so that another run can map the rows of its tables by token."""
 PREPARED = "prepared.json"
 """File of a run that says which prepared data it is made from; the encoder's folder is of the same data."""
 STUDENT = ("distillation", "finetuning")
 """Phases whose weights are a student's."""
-TINY = 0.05
-"""A teacher's embedding whose numbers are typically smaller than this is rescaled before a student starts from it."""
-UNIT = 0.25
-"""What it is rescaled to: 16 such numbers make a vector of length one."""
 
 
 @dataclass(frozen=True)
@@ -129,46 +120,12 @@ class WarmUp:
         return encoder_without(encoder, hidden) if hidden else encoder
 
 
-def start_embedding(
-    model: CTRModel, teachers: list[tuple[Path, int, Int64 | None]], counts: Int64, *, frozen: bool
-) -> None:
-    """Start a student's embedding from the first teacher's of the same size, enlarged if it is tiny and will train.
-
-    ``teachers`` are weights files, each with the numbers of a field's vector: what a table holds beyond them, such as
-    first-order weights, is the teacher's own, and what the student's holds starts at zero; and with the rows of its
-    table that are the student's, None where it is all of them. A heavily decayed table leaves products of several
-    embeddings next to nothing, and with them their gradients.
-    """
-    for path, size, rows in teachers:
-        if size == model.size:
-            weight = read_tensors(path)[TABLE][:, :size]
-            weight = weight if rows is None else weight[torch.from_numpy(rows)]
-            scale = _typical_size(weight, counts)
-            factor = UNIT / scale if 0 < scale < TINY and not frozen else 1.0
-            if factor != 1.0:
-                log.info("the teacher's embedding is tiny (%.2g); the student starts from it times %.3g", scale, factor)
-            with torch.no_grad():
-                model.embedding.weight.zero_()
-                model.embedding.weight[:, :size] = weight * factor
-            model.embedding.weight.requires_grad_(not frozen)
-            return
-    assert not frozen, "the configuration refuses a frozen embedding that no teacher has"
-    log.info("no teacher's embedding has %d numbers a field; the student's starts at random", model.size)
-
-
 def _shape(network: Mapping[str, Any], size: int, encoder: Encoder) -> dict[str, Any]:
     """What must be equal for weights to fit, the network's kind first."""
     shape = {"network": network["network"], "embedding size": size, **network}
     if "connect" in shape:
         shape["connect"] = resolve_connect(shape["connect"], encoder.schema)
     return {key: value for key, value in shape.items() if key != "name"}
-
-
-def _typical_size(weight: Tensor, counts: Int64) -> float:
-    """Root mean square of the table's numbers as training rows meet them."""
-    seen = torch.from_numpy(np.asarray(counts, np.float64))
-    mean_square = (weight.double() ** 2).mean(dim=1)
-    return float(((seen @ mean_square) / seen.sum()).sqrt())
 
 
 def _mapped(old: Tensor, old_encoder: Encoder, new: Tensor, encoder: Encoder, origin: Path) -> Tensor:

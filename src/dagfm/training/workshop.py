@@ -48,6 +48,9 @@ def kept_logits(directory: Path, part: str) -> Float32 | None:
     return mapped(path) if path.exists() else None
 
 
+DISTILLATION_EPOCHS, RANDOM_START = 12, 4
+"""Passes over the training rows in which a student learns its teacher, and how many times as many one takes whose
+embedding does not start from the teacher's."""
 LARGE_TABLE = 300_000
 """From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
@@ -116,6 +119,14 @@ class Workshop:
             "updated_rows": "looked_up" if view.layout.table_rows > LARGE_TABLE else "all",
         }
         return settings.model_copy(update={key: auto[key] for key in auto if getattr(settings, key) == "auto"})
+
+    @property
+    def distillation(self) -> PhaseConfig:
+        """The settings of distillation, every ``auto`` replaced by its number."""
+        settings = self.config.training.distillation
+        epochs = DISTILLATION_EPOCHS * (RANDOM_START if self.config.random_start else 1)
+        own = {"epochs": epochs} if settings.epochs == "auto" else {}
+        return self.settled(settings.model_copy(update=own))
 
     def _auto_dropout(self, view: View) -> float:
         """0.3 where 200 training cells share an embedding row, 0.1 less with every doubling, 0 to 0.5.
