@@ -36,7 +36,7 @@ def _student(shop: Workshop, size: int = 4, **settings: bool) -> CTRModel:
 
 
 def _table(shop: Workshop, columns: int, seed: int = 0) -> Tensor:
-    return torch.randn(shop.layout.table_rows, columns, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shop.view().layout.table_rows, columns, generator=torch.Generator().manual_seed(seed))
 
 
 def _started(shop: Workshop, model: CTRModel, folder: Path, weight: Tensor, size: int) -> Tensor:
@@ -91,18 +91,18 @@ def test_a_narrower_student_gets_all_that_lies_in_as_many_directions(shop: Works
 def _spread(shop: Workshop, weight: Tensor, direction: Tensor) -> float:
     """By hand: how far the training cells of fields spread in a direction, each field about its mean."""
     total = 0.0
-    spans, counts = shop.layout.spans, np.asarray(shop.prepared.counts, np.float64)
+    spans, counts = shop.view().layout.spans, np.asarray(shop.prepared.counts, np.float64)
     along = (weight.double() @ direction.double()).numpy()
     for node in spans.own:
         span = spans.slice_of(node)
-        mean = 0.0 if shop.layout.is_float(node) else np.average(along[span], weights=counts[span])
+        mean = 0.0 if shop.view().layout.is_float(node) else np.average(along[span], weights=counts[span])
         total += float((counts[span] * (along[span] - mean) ** 2).sum())
     return total
 
 
 def test_axes_are_those_in_which_the_values_of_fields_differ_most(shop: Workshop) -> None:
     weight = _table(shop, 4) * torch.tensor([0.1, 2.0, 1.0, 0.5]) + torch.tensor([9.0, 0.0, 0.0, 0.0])
-    found, shares = principal_axes(scatter(weight, shop.layout, shop.prepared.counts))
+    found, shares = principal_axes(scatter(weight, shop.view().layout, shop.prepared.counts))
     np.testing.assert_allclose(found.T @ found, np.eye(4), atol=1e-12)
     spread = np.array([_spread(shop, weight, torch.from_numpy(axis)) for axis in found.T])
     np.testing.assert_allclose(spread / spread.sum(), shares, rtol=1e-6)
@@ -116,10 +116,10 @@ def test_axes_are_those_in_which_the_values_of_fields_differ_most(shop: Workshop
 def test_a_field_that_is_far_away_draws_no_axis_and_a_value_that_is_never_met_neither(shop: Workshop) -> None:
     """A column that is the same for all values of a field tells none of them apart."""
     weight = _table(shop, 3) * torch.tensor([1.0, 0.5, 0.0])
-    tokens = [node for node in shop.layout.spans.own if not shop.layout.is_float(node)]
-    weight[shop.layout.spans.slice_of(tokens[0]), 2] = 100.0
+    tokens = [node for node in shop.view().layout.spans.own if not shop.view().layout.is_float(node)]
+    weight[shop.view().layout.spans.slice_of(tokens[0]), 2] = 100.0
     weight[np.asarray(shop.prepared.counts) == 0, 2] = 50.0
-    _, shares = principal_axes(scatter(weight, shop.layout, shop.prepared.counts))
+    _, shares = principal_axes(scatter(weight, shop.view().layout, shop.prepared.counts))
     assert shares[2] < 1e-6
 
 
