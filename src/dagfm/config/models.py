@@ -50,6 +50,9 @@ class DistillationConfig(Section):
     embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
     """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one.
     Where no teacher has its size, from the principal axes of the first one's."""
+    network: Literal["teacher", "own"] = "teacher"
+    """Where the rest of the student starts: from a teacher that is the same network at the same size, the best of them
+    on validation rows, or at random where there is none; or always at random."""
     head: Literal["shared", "separate"] = "shared"
     """separate: a second head, which is not served, learns the teacher's logit; the served head learns the clicks on
     the same states, which get ``alpha`` times its gradient, and in finetuning it alone."""
@@ -64,6 +67,9 @@ class DistillationConfig(Section):
     pool: Literal["auto", "sides", "fields"] = "auto"
     """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
     fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
+    combine: Literal["auto", "mean", "weighted"] = "auto"
+    """How several teachers' logits become one: mean; weighted, by the weights (none negative, 1 in all) of the lowest
+    logloss on validation rows; auto: weighted where that gains more than two standard errors."""
     calibrate: bool | Literal["auto"] = "auto"
     """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
     more than two standard errors."""
@@ -92,13 +98,13 @@ class TrainingConfig(Section):
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
     teacher_training: PhaseConfig = PhaseConfig(
-        learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto"
+        learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto", ema=0.999
     )
     distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs="auto", monitor="logit_mse")
     # By logloss: AUC on validation rows is noisier, and the best of a few epochs by it was worse than no finetuning.
-    finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss")
-    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5)
-    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5)
+    finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss", ema=0.999)
+    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +125,15 @@ class TrainingConfig(Section):
         return self
 
 
+TEACHERS: tuple[TeacherConfig, ...] = (
+    CrossNetConfig(),
+    DAGFMConfig(training={"dropout": 0.0}),
+    DAGFMConfig(training={"dropout": 0.0, "decay": 2e-3}),
+)
+"""Where a configuration names no teacher: the published one, and the student's own network with little and with much
+decay. On some log each of them is the best one, and they are worth more together (experiments/defaults)."""
+
+
 class Config(Section):
     """One run, from a click log to a served student."""
 
@@ -128,9 +143,9 @@ class Config(Section):
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""
     embedding: EmbeddingConfig = EmbeddingConfig()
-    teacher: tuple[TeacherConfig, ...] = Field(default=(CrossNetConfig(),), min_length=1)
-    """One network, or a list whose mean logit is the teacher, ``boosted`` is trees over a network; or the scores of
-    another model."""
+    teacher: tuple[TeacherConfig, ...] = Field(default=TEACHERS, min_length=1)
+    """One network, or a list whose (weighted) mean logit is the teacher, ``boosted`` is trees over a network; or the
+    scores of another model."""
     student: tuple[DAGFMConfig, ...] = Field(default=(DAGFMConfig(),), min_length=1)
     """One student, or a list of them."""
     distillation: DistillationConfig = DistillationConfig()

@@ -15,6 +15,7 @@ _REFERENCE_PHASE: dict[str, Any] = {
     "decay": 0.0,
     "updated_rows": "all",
     "dropout": 0.0,
+    "ema": 0.0,
 }
 
 FIELD_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -34,6 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "alpha": 0.1,
             "beta": 921.6,
             "embedding": "teacher_frozen",
+            "network": "own",
             "recombined": 0.0,
             "calibrate": False,
         },

@@ -23,11 +23,12 @@ from dagfm.training.reuse import Wanted
 from dagfm.training.scoring import Scores, chunks_of, evaluate, figures, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.teacher_logits import TeacherLogits
+from dagfm.training.twin import start_as, twin_of
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_file
 
-_TOLD_ELSEWHERE = {"recombined_cap", "calibrate", "clip", "recombined_from", "pool"}
-"""Keys of distillation that are among the inputs of the teacher's logits."""
+_TOLD_ELSEWHERE = {"recombined_cap", "calibrate", "clip", "recombined_from", "pool", "network"}
+"""Keys of distillation that are told by the teacher's logits, or by what is started from."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ def distil(
     teachers: list[Trained],
     directory: Path,
 ) -> Trained:
-    """Phase 3: the student learns the cached logits; of ``teachers`` only an embedding is read, to start from."""
+    """Phase 3: the student learns the cached logits; of ``teachers`` only weights are read, to start from."""
     settings, how = shop.distillation, shop.config.distillation
     separate = how.head == "separate"
+    twin = twin_of(network, teachers, shop) if how.embedding != "own" and how.network == "teacher" else None
     stage = Stage(
         directory,
         shop.inputs(
@@ -118,14 +120,20 @@ def distil(
             "student",
             distillation=how.model_dump(exclude=_TOLD_ELSEWHERE if separate else {*_TOLD_ELSEWHERE, "head"}),
             training={"distillation": settings.model_dump()},
-            made_from={"teacher logits": logits.fingerprint},
+            made_from={
+                "teacher logits": logits.fingerprint,
+                **({} if twin is None else {"first weights": twin.fingerprint}),
+            },
         ),
     )
 
     def start(model: CTRModel) -> None:
         if shop.config.random_start and shop.config.training.distillation.epochs == "auto":
             shop.progress.line(f"{name}: its embedding starts at random, which takes {settings.epochs} epochs")
-        if how.embedding != "own":
+        if twin is not None:
+            shop.progress.line(f"{name} starts as {twin.entry['name']}, a teacher of its own kind")
+            start_as(model, twin, frozen=how.embedding == "teacher_frozen")
+        elif how.embedding != "own":
             # Of trees last: the networks below them have seen fewer rows.
             starts = [start for one in sorted(teachers, key=_is_boosted) for start in shop.embeddings_of(one)]
             start_embedding(model, starts, shop.view(network).counts, frozen=how.embedding == "teacher_frozen")

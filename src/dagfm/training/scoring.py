@@ -43,8 +43,16 @@ def scores_of(model: CTRModel, logits_of: Callable[[Batch], Tensor] | None = Non
     return scores
 
 
-def mean_of(members: Sequence[Scores]) -> Scores:
-    """The mean logits of several."""
+def mean_of(members: Sequence[Scores], weights: Sequence[float] | None = None) -> Scores:
+    """The mean logits of several, or their weighted mean."""
+
+    def weighted(rows: Rows) -> Float32:
+        assert weights is not None, "given, or this is not called"
+        total = np.zeros(len(rows), np.float32)
+        for member, weight in zip(members, weights, strict=True):
+            if weight:
+                total += member(rows) * np.float32(weight)
+        return total
 
     def scores(rows: Rows) -> Float32:
         total = members[0](rows)
@@ -52,7 +60,7 @@ def mean_of(members: Sequence[Scores]) -> Scores:
             total = total + member(rows)
         return total / np.float32(len(members))
 
-    return scores
+    return scores if weights is None else weighted
 
 
 def score_chunks(scores: Scores, chunks: Iterable[Rows], count: int) -> Float32:

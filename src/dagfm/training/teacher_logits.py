@@ -23,13 +23,14 @@ from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
 from dagfm.training.clipping import Clipping, clipping
 from dagfm.training.reuse import Wanted
-from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, scores_of
+from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, score_chunks, scores_of
 from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
-from dagfm.training.workshop import Entry, Trained, Workshop
+from dagfm.training.weighing import weigh
+from dagfm.training.workshop import Entry, Trained, Workshop, kept_logits
 
-CALIBRATION = "calibration.json"
-"""What the logits were multiplied by, and what that was worth."""
+CALIBRATION, WEIGHING = "calibration.json", "weighing.json"
+"""What the logits were multiplied by, and what that was worth; and, of several teachers, what each counted."""
 SIDES = ("pool-context", "pool-candidate")
 """Columns of a pool whose rows take their context fields from one training row and their candidate fields from another.
 """
@@ -59,10 +60,11 @@ class TeacherLogits:
 
     @property
     def calibration(self) -> Mapping[str, Any]:
-        """What the logits were multiplied by, ``scale``, what the best scale was ``found`` to be worth, and, where they
-        were clipped, between what, ``clip``."""
+        """What the logits were multiplied by, ``scale``, what the best scale was ``found`` to be worth; where they were
+        clipped, between what, ``clip``; and where teachers were weighed, ``weighing``."""
         found: dict[str, Any] = read_json(self.directory / CALIBRATION)
-        return found
+        weighing = self.directory / WEIGHING
+        return {**found, "weighing": read_json(weighing)} if weighing.exists() else found
 
     def pool(self) -> Pool:
         """The recombined rows and their logits, memory-mapped."""
@@ -72,7 +74,8 @@ class TeacherLogits:
 
 
 def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Path) -> TeacherLogits:
-    """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean.
+    """Phase 2: one pass of every teacher over all rows and the pool, in eval mode; several teachers give their mean, or
+    a weighted mean (``distillation.combine``).
 
     The pool holds ``recombined`` rows per training row and planned epoch, up to the cap: each a training row's context
     fields with another's candidate fields, or a training row with one column of another. Both rows are drawn from the
@@ -90,7 +93,11 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         directory,
         {
             "made from": made_from,
-            "distillation": {"calibrate": how.calibrate, **({"clip": how.clip} if how.clip else {})},
+            "distillation": {
+                "calibrate": how.calibrate,
+                **({"clip": how.clip} if how.clip else {}),
+                **({"combine": how.combine} if len(teachers) > 1 and how.combine != "mean" else {}),
+            },
             "training": {"seed": shop.seed},
             "recombined rows": pool_rows,
             **(_kind_of_pool(shop.config) if pool_rows else {}),
@@ -104,7 +111,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + pool_rows
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
-    scores = mean_of([_scores(shop, teacher) for teacher in teachers])
+    scores = mean_of([_scores(shop, teacher) for teacher in teachers], _weights(shop, teachers, directory))
     for name, dataset in datasets.items():
         logits = map(scores, chunks_of(dataset.rows)) if teachers else _own_scores(shop, dataset)
         _write(shop, directory, name, logits, len(dataset))
@@ -120,7 +127,8 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     for name in names:
         _finish(directory, name, scale, clip)
     shop.progress.finish()
-    stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION], {"rows": total})
+    weighing = [WEIGHING] if (directory / WEIGHING).exists() else []
+    stage.finish([*(f"{name}.npy" for name in [*names, *drawn]), CALIBRATION, *weighing], {"rows": total})
     return TeacherLogits(directory, stage.fingerprint)
 
 
@@ -139,7 +147,7 @@ def scores_entry(shop: Workshop, name: str, logits: TeacherLogits) -> Entry:
 
 
 def ensemble_entry(shop: Workshop, members: list[Trained], logits: TeacherLogits) -> Entry:
-    """The ensemble's line of results: the mean of the members' logits, the sum of their costs."""
+    """The ensemble's line of results: the (weighted) mean of the members' logits, the sum of their costs."""
     entries = [member.entry for member in members]
     return {
         "name": "ensemble",
@@ -247,6 +255,35 @@ def _write(shop: Workshop, directory: Path, name: str, logits: Iterable[Float32]
             shop.progress.advance(len(chunk))
 
     write_column(_raw(directory, name), np.float32, count, shown())
+
+
+def _weights(shop: Workshop, teachers: list[Trained], directory: Path) -> list[float] | None:
+    """What each of several teachers counts; None where all count alike. Decided once: a pass that goes on finds it."""
+    when = shop.config.distillation.combine
+    if len(teachers) < 2 or when == "mean":
+        return None
+    if not (directory / WEIGHING).exists():
+        members = [_valid_logits(shop, teacher) for teacher in teachers]
+        if not all(np.isfinite(member).all() for member in members):
+            return None
+        labels, weights = shop.sampling.judged(shop.prepared.valid)
+        best = weigh(labels, members, weights, shop.sampling.shift)
+        used = when == "weighted" or best.pays
+        shares = ", ".join(
+            f"{teacher.entry['name']} {share:.2f}" for teacher, share in zip(teachers, best.weights, strict=True)
+        )
+        worth = f"validation logloss {best.logloss:.5f} -> {best.logloss - best.gain:.5f}"
+        shop.progress.line(f"the teachers count {shares}: {worth}" if used else f"the teachers count alike ({worth})")
+        write_json(directory / WEIGHING, {"used": used, "found": asdict(best)})
+    weighing = read_json(directory / WEIGHING)
+    return list(weighing["found"]["weights"]) if weighing["used"] else None
+
+
+def _valid_logits(shop: Workshop, teacher: Trained) -> Float32:
+    """A teacher's logits (n,) of the validation rows, kept from its training or made again."""
+    kept = kept_logits(teacher.directory, "valid")
+    rows = shop.prepared.valid.rows
+    return score_chunks(_scores(shop, teacher), chunks_of(rows), len(rows)) if kept is None else kept
 
 
 def _calibrated(shop: Workshop, directory: Path) -> tuple[float, Clipping | None]:
