@@ -3,13 +3,14 @@
     python experiments/defaults/study.py default --ml-100k data/ml-100k --ml-1m experiments/ml-1m/ml-1m.parquet
     python experiments/defaults/study.py slow --ml-100k data/ml-100k --set training.distillation.learning_rate=0.005
 
-Runs one configuration, the defaults with the given ``--set``, over up to four data sets and some seeds, adds a line for
+Runs one configuration, the defaults with the given ``--set``, over up to five data sets and some seeds, adds a line for
 every model to ``results.jsonl`` beside this file, and prints means with paired differences to the configuration
-``--base``. What is in the file is not run again. MovieLens 100k and 1M are left out unless their place is given; two
-simulated logs are made where ``--work`` says:
+``--base``. What is in the file is not run again. MovieLens 100k and 1M are left out unless their place is given; three
+logs are made where ``--work`` says:
 
 - sparse: 300,000 rows, 12 fields, 100,000 ids: most ids are seen a few times;
-- imbalanced: 500,000 rows, 15 fields, a third of them numbers, 2 % clicks, interactions up to order 3.
+- imbalanced: 500,000 rows, 15 fields, a third of them numbers, 2 % clicks, interactions up to order 3;
+- usage (usage.py): 288,000 rows, 10 fields, two non-clicks a click: pairs of user and item come back.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from usage import make_usage
 
 import dagfm
 from dagfm.data.simulate import simulate
 from dagfm.progress import LoggedProgress
 
 HERE = Path(__file__).parent
-SCRATCH = ["training.scratch.decay=auto", "training.scratch.dropout=auto", "training.scratch.epochs=auto"]
-"""One regularisation of the baseline, not the best of six: it is one of the things that are compared."""
 SIMULATED: dict[str, dict[str, Any]] = {
     "sparse": {"rows": 300_000, "fields": 12, "ids": 100_000, "order": 2, "zipf": 0.8, "seed": 11},
     "imbalanced": {"rows": 500_000, "fields": 15, "ids": 20_000, "order": 3, "click_rate": 0.02, "seed": 12},
@@ -62,6 +62,12 @@ def data_sets(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]
             for key, value in config["data"].items()
         }
         yield name, config
+    folder = options.work.resolve() / "usage"
+    if not (folder / "dagfm.yaml").exists():
+        make_usage(folder)
+    config = read(folder / "dagfm.yaml")
+    config["data"] |= {part: str(folder / f"{part}.parquet") for part in ("train", "valid", "test")}
+    yield "usage", config
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
 def run(name: str, data: str, config: dict[str, Any], seed: int, options: argparse.Namespace) -> list[Line]:
     """The lines of one fit."""
     place = options.work.resolve() / "runs" / data / f"{name}-{seed}"
-    overrides = [*SCRATCH, *options.set, f"training.seed={seed}"]
+    overrides = [*options.set, f"training.seed={seed}"]
     started = time.perf_counter()
     results = dagfm.fit(
         config, place, overrides=overrides, baselines=options.baseline, progress=LoggedProgress()

@@ -359,3 +359,13 @@ def test_a_resolved_configuration_with_a_linear_head_can_be_loaded_again() -> No
     for override in ("student={head: linear}", "student={head: mlp, hidden: [8, 4]}"):
         config = load_config(MINIMAL, [override])
         assert load_config(config.model_dump(mode="json")) == config
+
+
+def test_a_networks_name_alone_is_a_network() -> None:
+    by_name = load_config({**MINIMAL, "teacher": ["CrossNet", {"network": "cin"}], "student": "dagfm"})
+    written = load_config({**MINIMAL, "teacher": [{"network": "crossnet"}, {"network": "cin"}]})
+    assert (by_name.teacher, by_name.student) == (written.teacher, written.student)
+    assert (
+        load_config({**MINIMAL, "teacher": "fm"}).teacher
+        == load_config({**MINIMAL, "teacher": {"network": "fm"}}).teacher
+    )

@@ -177,11 +177,12 @@ class Config(Section):
     @field_validator("teacher", "student", mode="before")
     @classmethod
     def _one_network_is_a_list_of_one(cls, value: Any, info: Any) -> Any:
-        members = [value] if isinstance(value, dict | BaseModel) else value
+        members = [value] if isinstance(value, str | dict | BaseModel) else value
         if not isinstance(members, list | tuple):
             return members
         default = "crossnet" if info.field_name == "teacher" else "dagfm"
-        return [_with_network(member, default) for member in members]
+        named = [{"network": member} if isinstance(member, str) else member for member in members]
+        return [_with_network(member, default) for member in named]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
