@@ -78,7 +78,7 @@ def small_config(train: Path, **sections: Any) -> dict[str, Any]:
     """A configuration that trains in seconds; ``sections`` replace its own."""
 
     def brief(**more: Any) -> dict[str, Any]:
-        return {"epochs": 2, "learning_rate": 0.01, **more}
+        return {"epochs": 2, "learning_rate": 0.01, "ema": 0.0, **more}
 
     return {
         "data": {"train": str(train), "label": "click"},

@@ -37,7 +37,7 @@ def lines_of(folder: Path, **settings: Any) -> tuple[dict[str, Any], list[dict[s
 
 
 def test_the_best_evaluation_inside_an_epoch_counts(folder: Path) -> None:
-    overshooting = {"epochs": 4, "learning_rate": 0.5, "schedule": "constant", "monitor": "logloss"}
+    overshooting = {"epochs": 4, "learning_rate": 0.5, "schedule": "constant", "monitor": "logloss", "ema": 0.0}
     model, lines = lines_of(folder, **overshooting, evaluations_per_epoch=3, patience=4)
     assert [line["passed"] for line in lines[:4]] == [0.4286, 0.7143, 1, 1.4286]
     assert [line["epoch"] for line in lines[:4]] == [0, 0, 0, 1]

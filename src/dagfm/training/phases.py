@@ -27,7 +27,7 @@ from dagfm.training.twin import start_as, twin_of
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import JUDGED, Entry, Trained, Workshop, logits_file
 
-_TOLD_ELSEWHERE = {"recombined_cap", "calibrate", "clip", "recombined_from", "pool", "network"}
+_TOLD_ELSEWHERE = {"recombined_cap", "combine", "calibrate", "clip", "recombined_from", "pool", "network"}
 """Keys of distillation that are told by the teacher's logits, or by what is started from."""
 
 
