@@ -7,13 +7,15 @@ al., "On Calibration of Modern Neural Networks", ICML 2017) is one parameter and
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from dagfm import metrics
 from dagfm.data.mapped import blocks
 from dagfm.encoding.rows import Float32
+from dagfm.metrics import Float64
 
 LOWEST, HIGHEST = 0.125, 8.0
 """Scales that are looked at; a teacher that needs another is wrong in more than one number."""
@@ -25,15 +27,13 @@ _STEPS, _PRECISION = 60, 1e-9
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What a scale on the logits is worth on validation rows."""
+class Worth:
+    """What other logits are worth on validation rows."""
 
-    scale: float
-    """The best scale."""
     logloss: float
-    """Without it."""
+    """Of those that there are."""
     gain: float
-    """By how much it lowers the logloss."""
+    """By how much the others lower it."""
     error: float
     """Standard error of the gain over the rows."""
 
@@ -41,6 +41,18 @@ class Calibration:
     def pays(self) -> bool:
         """Whether the gain is more than noise."""
         return self.gain > STANDARD_ERRORS * self.error
+
+
+@dataclass(frozen=True)
+class Calibration(Worth):
+    """What a scale on the logits is worth on validation rows."""
+
+    scale: float
+    """The best scale."""
+
+
+Losses = Callable[[slice], tuple[Float64, Float64, Float64]]
+"""Of a block of rows the loss of the logits that there are and of the others, and the rows' weights, each (n,)."""
 
 
 def calibrate(labels: Float32, logits: Float32, weights: Float32 | None, shift: float = 0.0) -> Calibration:
@@ -67,7 +79,7 @@ def _derivatives(
     """First and second derivative of the summed loss by the scale."""
     slope = curvature = 0.0
     for block in blocks(len(labels)):
-        z, w = logits[block].astype(np.float64), _weights(weights, block)
+        z, w = logits[block].astype(np.float64), weights_of(weights, block)
         p = metrics.sigmoid(scale * z + shift)
         slope += float((w * (p - labels[block]) * z).sum())
         curvature += float((w * p * (1 - p) * z * z).sum())
@@ -75,23 +87,28 @@ def _derivatives(
 
 
 def _worth(labels: Float32, logits: Float32, weights: Float32 | None, shift: float, scale: float) -> Calibration:
+    def losses(block: slice) -> tuple[Float64, Float64, Float64]:
+        z, y = logits[block].astype(np.float64), labels[block].astype(np.float64)
+        before, after = metrics.cross_entropy(y, z + shift), metrics.cross_entropy(y, scale * z + shift)
+        return before, after, weights_of(weights, block)
+
+    return Calibration(**asdict(worth(losses, len(labels))), scale=scale)
+
+
+def worth(losses: Losses, rows: int) -> Worth:
+    """What lowers the ``losses`` of so many rows, a block in memory at a time."""
     total = before = gained = squares = 0.0
-    for block in blocks(len(labels)):
-        z, y, w = logits[block].astype(np.float64), labels[block].astype(np.float64), _weights(weights, block)
-        loss = metrics.cross_entropy(y, z + shift)
-        gain = loss - metrics.cross_entropy(y, scale * z + shift)
-        total, before, gained = (
-            total + float(w.sum()),
-            before + float((w * loss).sum()),
-            gained + float((w * gain).sum()),
-        )
+    for block in blocks(rows):
+        loss, better, w = losses(block)
+        total, before = total + float(w.sum()), before + float((w * loss).sum())
+        gained += float((w * (loss - better)).sum())
     mean = gained / total
-    for block in blocks(len(labels)):
-        z, y, w = logits[block].astype(np.float64), labels[block].astype(np.float64), _weights(weights, block)
-        gain = metrics.cross_entropy(y, z + shift) - metrics.cross_entropy(y, scale * z + shift)
-        squares += float(np.square(w * (gain - mean)).sum())
-    return Calibration(scale, before / total, mean, math.sqrt(squares) / total)
+    for block in blocks(rows):
+        loss, better, w = losses(block)
+        squares += float(np.square(w * (loss - better - mean)).sum())
+    return Worth(before / total, mean, math.sqrt(squares) / total)
 
 
-def _weights(weights: Float32 | None, block: slice) -> metrics.Float64:
+def weights_of(weights: Float32 | None, block: slice) -> Float64:
+    """What the rows of a block count, (n,)."""
     return np.ones(block.stop - block.start) if weights is None else weights[block].astype(np.float64)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -12,28 +11,17 @@ from dagfm import metrics
 from dagfm.data.mapped import blocks
 from dagfm.encoding.rows import Float32
 from dagfm.metrics import Float64
-from dagfm.training.calibration import STANDARD_ERRORS, calibrate
+from dagfm.training.calibration import Worth, calibrate, weights_of, worth
 
 _STEPS, _PRECISION = 100, 1e-10
 
 
 @dataclass(frozen=True)
-class Weighing:
+class Weighing(Worth):
     """What weights are worth beside the mean, on validation rows; both at their best scale."""
 
     weights: tuple[float, ...]
     """The best ones, in the members' order: none negative, 1 in all."""
-    logloss: float
-    """Of the mean."""
-    gain: float
-    """By how much the weights lower the logloss."""
-    error: float
-    """Standard error of the gain over the rows."""
-
-    @property
-    def pays(self) -> bool:
-        """Whether the gain is more than noise."""
-        return self.gain > STANDARD_ERRORS * self.error
 
 
 def weigh(labels: Float32, members: Sequence[Float32], weights: Float32 | None, shift: float = 0.0) -> Weighing:
@@ -100,20 +88,16 @@ def _worth(
 ) -> Weighing:
     equal = np.full(len(members), 1.0 / len(members))
     scales = [calibrate(labels, _combined(members, one), weights, shift).scale for one in (equal, share)]
-    total = before = gained = squares = 0.0
-    for block in blocks(len(labels)):
+
+    def losses(block: slice) -> tuple[Float64, Float64, Float64]:
         z, y, counted = _block(labels, members, weights, block)
-        loss, better = (
+        before, after = (
             metrics.cross_entropy(y, scale * (one @ z) + shift)
             for scale, one in zip(scales, (equal, share), strict=True)
         )
-        total += float(counted.sum())
-        before += float((counted * loss).sum())
-        gained += float((counted * (loss - better)).sum())
-        squares += float(np.square(counted * (loss - better)).sum())
-    mean = gained / total
-    error = math.sqrt(max(squares - mean * gained, 0.0)) / total
-    return Weighing(tuple(share.tolist()), before / total, mean, error)
+        return before, after, counted
+
+    return Weighing(**asdict(worth(losses, len(labels))), weights=tuple(share.tolist()))
 
 
 def _combined(members: Sequence[Float32], share: Float64) -> Float32:
@@ -127,5 +111,4 @@ def _block(
     labels: Float32, members: Sequence[Float32], weights: Float32 | None, block: slice
 ) -> tuple[Float64, Float64, Float64]:
     z = np.stack([member[block].astype(np.float64) for member in members])
-    counted = np.ones(z.shape[1]) if weights is None else weights[block].astype(np.float64)
-    return z, labels[block].astype(np.float64), counted
+    return z, labels[block].astype(np.float64), weights_of(weights, block)
