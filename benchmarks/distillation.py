@@ -24,9 +24,7 @@ RECOMBINED = {"distillation": 0.0, "distillation, recombined rows": 1.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--data", type=Path, default=Path("data/ml-100k"), help="ml-100k.inter and its tables"
-    )
+    parser.add_argument("--data", type=Path, default=Path("data/ml-100k"), help="ml-100k.inter and its tables")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dagfm.config.models import PhaseConfig
 from dagfm.config.networks import DAGFMConfig
+from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped

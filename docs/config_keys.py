@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from dagfm.config import Config
-from dagfm.config.models import TrainingConfig
 from dagfm.config.phases import PhaseConfig, ScratchConfig
+from dagfm.config.training import TrainingConfig
 
 PHASES = [name for name, info in TrainingConfig.model_fields.items() if isinstance(info.default, PhaseConfig)]
 PHASES_TITLE = "`training.<phase>`"

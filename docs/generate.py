@@ -15,7 +15,6 @@ from catalog_sets import catalog_sets
 from config_keys import PHASES, Lines, key_sections, value_text
 
 from dagfm.config import Config
-from dagfm.config.models import TrainingConfig
 from dagfm.config.networks import (
     AutoIntConfig,
     CINConfig,
@@ -36,6 +35,7 @@ from dagfm.config.networks import (
     XDeepFMConfig,
 )
 from dagfm.config.presets import FIELD_DEFAULTS, PRESETS
+from dagfm.config.training import TrainingConfig
 from dagfm.nn.registry import build
 from dagfm.schema import Field, Schema
 

@@ -17,7 +17,7 @@ from dagfm.config import load_config
 from dagfm.data.dataset import Dataset, Prepared
 from dagfm.data.prepare import prepare
 from dagfm.errors import DagfmError, InputError
-from dagfm.training import boosted, phases
+from dagfm.training import boosted, one_phase
 from dagfm.training.scoring import scores_of
 from dagfm.training.tallies import Tally, tallied_fields
 
@@ -127,7 +127,7 @@ def test_the_trees_see_logits_of_networks_that_were_not_trained_on_the_row(
 ) -> None:
     trained_on: list[np.ndarray] = []
     seen: dict[str, Any] = {}
-    train, grow = phases.train, boosted._grow
+    train, grow = one_phase.train, boosted._grow
 
     def spied_train(model: Any, task: Any, *rest: Any) -> Any:
         trained_on.append(task.batches.among)
@@ -137,7 +137,7 @@ def test_the_trees_see_logits_of_networks_that_were_not_trained_on_the_row(
         seen.update(shop=shop, logits=logits, folds=folds)
         return grow(shop, config, logits, folds, *rest)
 
-    monkeypatch.setattr(phases, "train", spied_train)
+    monkeypatch.setattr(one_phase, "train", spied_train)
     monkeypatch.setattr(boosted, "_grow", spied_grow)
     config = small_config(log_path) | {"teacher": BOOSTED}
     run = dagfm.fit(config, folder / "run", overrides=["phase=teacher_training"], progress=Silent())

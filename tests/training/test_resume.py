@@ -165,13 +165,13 @@ def _lines(run: Path) -> list[dict[str, Any]]:
 def test_broken_off_while_the_last_figures_are_measured_no_step_is_repeated(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagfm.training import phases
+    from dagfm.training import one_phase
 
     def breaking(*arguments: Any) -> Any:
         raise BrokenOffError
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
-        patch.setattr(phases, "_finish", breaking)
+        patch.setattr(one_phase, "_finish", breaking)
         _fit(home, tmp_path / "run")
     titles: list[str] = []
     step = loop._Training._step

@@ -7,9 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     field_validator,
     model_validator,
@@ -17,18 +14,17 @@ from pydantic import (
 
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.data import DataConfig
+from dagfm.config.distillation import DistillationConfig, FinetuningConfig
 from dagfm.config.evaluation import EvaluationConfig
 from dagfm.config.extra_fields import check_extra_fields, have_extra_fields
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig, NetworkSettings
-from dagfm.config.phases import PhaseConfig, ScratchConfig
 from dagfm.config.presets import network_named, with_preset
 from dagfm.config.scores import ScoresConfig
 from dagfm.config.section import Section
+from dagfm.config.training import PHASES, PhaseName, TrainingConfig
 from dagfm.schema import Field as SchemaField
 from dagfm.schema import Schema
 
-PhaseName = Literal["teacher_training", "distillation", "finetuning"]
-PHASES: tuple[PhaseName, ...] = ("teacher_training", "distillation", "finetuning")
 Baseline = Literal["scratch", "fm"]
 TeacherConfig = Annotated[NetworkConfig | BoostedConfig | ScoresConfig, Field(discriminator="network")]
 
@@ -38,91 +34,6 @@ class EmbeddingConfig(Section):
 
     size: PositiveInt = 16
     """Numbers a field's vector has (D)."""
-
-
-class DistillationConfig(Section):
-    """loss = alpha * BCE on labelled rows + beta * mean((teacher logit - student logit)^2) on all rows."""
-
-    alpha: NonNegativeFloat = 0.0
-    """Weight of the clicks; 0 learns from the teacher alone."""
-    beta: PositiveFloat = 1.0
-    """Weight of the teacher."""
-    embedding: Literal["teacher_trainable", "teacher_frozen", "own"] = "teacher_trainable"
-    """Where the student's embedding starts: the teacher's, which then trains or stays frozen, or its own random one.
-    Where no teacher has its size, from the principal axes of the first one's."""
-    network: Literal["teacher", "own"] = "teacher"
-    """Where the rest of the student starts: from a teacher that is the same network at the same size, the best of them
-    on validation rows, or at random where there is none; or always at random."""
-    head: Literal["shared", "separate"] = "shared"
-    """separate: a second head, which is not served, learns the teacher's logit; the served head learns the clicks on
-    the same states, which get ``alpha`` times its gradient, and in finetuning it alone."""
-    recombined: NonNegativeFloat = 1.0
-    """Unlabelled rows per labelled row, of two training rows each; 0 if not said where teachers have extra fields."""
-    recombined_cap: PositiveInt = 20_000_000
-    """At most this many recombined rows are scored by the teacher: every epoch has fresh ones until they are used up,
-    then they come again."""
-    recombined_from: Literal["popularity", "uniform"] = "popularity"
-    """Of pools by sides, how candidates are drawn: popularity, as often as training rows hold them; uniform, each as
-    often as any other, by the candidate field of most ids."""
-    pool: Literal["auto", "sides", "fields"] = "auto"
-    """What a recombined row is: sides, the context fields of one training row with the candidate fields of another;
-    fields, a training row with one column of another; auto: sides where the fields name two, else fields."""
-    combine: Literal["auto", "mean", "weighted"] = "auto"
-    """How several teachers' logits become one: mean; weighted, by the weights (none negative, 1 in all) of the lowest
-    logloss on validation rows; auto: weighted where that gains more than two standard errors."""
-    calibrate: bool | Literal["auto"] = "auto"
-    """Multiply the teacher's logits by the number with the lowest logloss on validation rows; auto: where that gains
-    more than two standard errors."""
-    clip: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    """Clip the teacher's logits to this quantile of the training rows' logits and to 1 minus it; 0 leaves them."""
-
-
-class FinetuningConfig(Section):
-    """loss = BCE + kd_weight * mean((teacher logit - student logit)^2) on labelled rows."""
-
-    kd_weight: NonNegativeFloat = 1.0
-    """Weight of the teacher; 0 finetunes on the clicks alone."""
-
-
-class TrainingConfig(Section):
-    """How everything is trained, and on what."""
-
-    seed: NonNegativeInt = 2022
-    """Seeds initialisation, shuffling, dropout and recombination; never the split."""
-    batch_size: PositiveInt | Literal["auto"] = "auto"
-    """auto: about a 150th of the training rows, a power of two from 64 to 4096."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: the GPU where there is one."""
-    threads: PositiveInt = 1
-    """Threads of the trainer; more than one stalls on a small busy machine."""
-    initialisation: Literal["default", "reference"] = "default"
-    """reference: the distributions of the reference implementation."""
-    teacher_training: PhaseConfig = PhaseConfig(
-        learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto", ema=0.999
-    )
-    distillation: PhaseConfig = PhaseConfig(learning_rate=1e-2, epochs="auto", monitor="logit_mse")
-    # By logloss: AUC on validation rows is noisier, and the best of a few epochs by it was worse than no finetuning.
-    finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss", ema=0.999)
-    scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
-    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_phase_keeps_the_defaults_it_does_not_name(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        filled = dict(value)
-        for name in (*PHASES, "scratch", "fm"):
-            if isinstance(filled.get(name), dict):
-                filled[name] = {**cls.model_fields[name].default.model_dump(), **filled[name]}
-        return filled
-
-    @model_validator(mode="after")
-    def _only_students_have_a_teacher(self) -> Self:
-        for name in ("teacher_training", "scratch", "fm"):
-            if getattr(self, name).monitor == "logit_mse":
-                raise ValueError(f"{name}.monitor: 'logit_mse' needs a teacher; valid here: auc, logloss")
-        return self
 
 
 TEACHERS: tuple[TeacherConfig, ...] = (

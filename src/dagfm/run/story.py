@@ -27,7 +27,8 @@ from dagfm.run.judging import Model, standard_errors
 from dagfm.serving.bundle import holds, write_bundle
 from dagfm.serving.timing import first_rows
 from dagfm.training.members import Member, train_members
-from dagfm.training.phases import distil, finetune, regularised, take_over, train_baseline
+from dagfm.training.one_phase import take_over
+from dagfm.training.phases import distil, finetune, regularised, train_baseline
 from dagfm.training.pretrained import PretrainedVectors
 from dagfm.training.reuse import Reuse
 from dagfm.training.sampling import Sampling

@@ -16,7 +16,8 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.errors import InputError
 from dagfm.files import write_bytes
-from dagfm.training.phases import Fold, fold_title, measure, teacher_stage, train_teacher
+from dagfm.training.one_phase import measure
+from dagfm.training.phases import Fold, fold_title, teacher_stage, train_teacher
 from dagfm.training.scoring import chunks_of, score_chunks, scores_of, scoring_speed
 from dagfm.training.stage import Stage
 from dagfm.training.tallies import Tally, tallied_fields

@@ -11,7 +11,8 @@ from pathlib import Path
 from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.training.boosted import boosted_stages, train_boosted
-from dagfm.training.phases import take_over, teacher_stage, train_teacher
+from dagfm.training.one_phase import take_over
+from dagfm.training.phases import teacher_stage, train_teacher
 from dagfm.training.reuse import Wanted
 from dagfm.training.warm_up import WarmUp
 from dagfm.training.workshop import Trained, Workshop

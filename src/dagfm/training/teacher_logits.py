@@ -9,21 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from dagfm.config import Config
 from dagfm.config.boosted import BoostedConfig
 from dagfm.data.batches import Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import blocks, mapped
-from dagfm.data.prefetch import prefetch
-from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
-from dagfm.data.shuffle import WINDOW
-from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.data.recombine import Recombination
+from dagfm.encoding.rows import Float32
 from dagfm.files import read_json, write_column, write_json
 from dagfm.training.calibration import Calibration, calibrate
 from dagfm.training.clipping import Clipping, clipping
+from dagfm.training.pools import FIELDS, SIDES, draw, kind_of_pool, pool_rows, recombined_chunks
 from dagfm.training.reuse import Wanted
-from dagfm.training.scoring import CHUNK, Scores, chunks_of, figures, mean_of, score_chunks, scores_of
+from dagfm.training.scoring import Scores, chunks_of, figures, mean_of, score_chunks, scores_of
 from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
 from dagfm.training.weighing import weigh
@@ -31,11 +28,6 @@ from dagfm.training.workshop import Entry, Trained, Workshop, kept_logits
 
 CALIBRATION, WEIGHING = "calibration.json", "weighing.json"
 """What the logits were multiplied by, and what that was worth; and, of several teachers, what each counted."""
-SIDES = ("pool-context", "pool-candidate")
-"""Columns of a pool whose rows take their context fields from one training row and their candidate fields from another.
-"""
-FIELDS = ("pool-base", "pool-donor", "pool-column")
-"""Columns of a pool whose rows take one column's fields from another training row."""
 POOL_LOGITS = "pool-logits"
 
 
@@ -84,7 +76,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     on validation rows, if one does, and clipped at ``distillation.clip``. Memory does not grow with the rows: logits go
     to their file a chunk at a time.
     """
-    pool_rows = _pool_rows(shop)
+    unlabelled = pool_rows(shop)
     how, sampling = shop.config.distillation, shop.config.data.negatives
     made_from: dict[str, Any] = {"teachers": [teacher.fingerprint for teacher in teachers]}
     if not teachers:
@@ -99,8 +91,8 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
                 **({"combine": how.combine} if len(teachers) > 1 and how.combine != "mean" else {}),
             },
             "training": {"seed": shop.seed},
-            "recombined rows": pool_rows,
-            **(_kind_of_pool(shop.config) if pool_rows else {}),
+            "recombined rows": unlabelled,
+            **(kind_of_pool(shop.config) if unlabelled else {}),
         },
     )
     shop.reuse.take([Wanted(stage, f"teacher_logits (seed {shop.seed})")], shop.progress)
@@ -109,7 +101,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         return TeacherLogits(directory, stage.fingerprint, facts.get("reused"))
     prepared = shop.prepared
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
-    total = sum(map(len, datasets.values())) + pool_rows
+    total = sum(map(len, datasets.values())) + unlabelled
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
     scores = mean_of([_scores(shop, teacher) for teacher in teachers], _weights(shop, teachers, directory))
     for name, dataset in datasets.items():
@@ -117,11 +109,11 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
         _write(shop, directory, name, logits, len(dataset))
     names = list(datasets)
     drawn: list[str] = []
-    if pool_rows:
-        drawn = list(_draw(shop, directory, pool_rows))
+    if unlabelled:
+        drawn = list(draw(shop, directory, unlabelled))
         made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
-        rows = _recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
-        _write(shop, directory, POOL_LOGITS, map(scores, rows), pool_rows)
+        rows = recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
+        _write(shop, directory, POOL_LOGITS, map(scores, rows), unlabelled)
         names.append(POOL_LOGITS)
     scale, clip = _calibrated(shop, directory)
     for name in names:
@@ -177,59 +169,6 @@ def _together(speeds: list[float | None]) -> float | None:
     """Rows/s of doing one after the other; unknown when one of them is (weights taken over from another run)."""
     known = [speed for speed in speeds if speed is not None]
     return 1 / sum(1 / speed for speed in known) if len(known) == len(speeds) else None
-
-
-def _pool_rows(shop: Workshop) -> int:
-    if shop.config.recombination is None:
-        return 0
-    how = shop.config.distillation
-    epochs = int(shop.distillation.epochs)
-    return max(1, min(round(how.recombined * epochs * len(shop.prepared.train)), how.recombined_cap))
-
-
-def _kind_of_pool(config: Config) -> dict[str, Any]:
-    """What is not as in all pools before there were several kinds."""
-    kind: dict[str, Any] = {"pool": "fields"} if config.recombination == "fields" else {}
-    if config.extra_fields:
-        kind["fields"] = config.student_schema.names
-    return kind if config.distillation.recombined_from == "popularity" else {**kind, "recombined from": "uniform"}
-
-
-def _draw(shop: Workshop, directory: Path, count: int) -> tuple[str, ...]:
-    """Draw what the rows of the pool are made of into files, and return their names."""
-    rows = len(shop.prepared.train)
-    columns = shop.config.schema_.columns
-    # What the students do not see goes with the rest of its row.
-    seen = np.flatnonzero([column in shop.config.student_schema.columns for column in columns]).astype(np.int32)
-    names = SIDES if shop.config.recombination == "sides" else FIELDS
-    # No teacher's name in the seed: students of different teachers are compared on the same recombined rows.
-    seed = shop.seed_of("recombined rows")
-    index = np.int32 if rows <= np.iinfo(np.int32).max else np.int64
-    ids = _candidate_ids(shop)
-    for part in range(2):
-        drawn = (pair[part] for pair in draw_pairs(rows, count, seed, ids))
-        write_column(directory / f"{names[part]}.npy", index, count, drawn)
-    if names == FIELDS:
-        drawn_columns = (seen[one] for one in draw_columns(len(seen), count, shop.seed_of("recombined columns")))
-        write_column(directory / f"{FIELDS[2]}.npy", np.int32, count, drawn_columns)
-    return names
-
-
-def _candidate_ids(shop: Workshop) -> Indices | None:
-    """(n,) the candidate's id in every training row, by the field that has most of them; None if popularity counts."""
-    if shop.config.distillation.recombined_from == "popularity":
-        return None
-    encoder = shop.prepared.encoder
-    field = max(shop.config.student_schema.candidate_ids, key=encoder.source_rows)
-    return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
-
-
-def _recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
-    """The rows of the pool, ``CHUNK`` at a time."""
-    for start in range(0, len(made_of), CHUNK):
-        if start % WINDOW == 0 and len(rows) > WINDOW:
-            prefetch(rows, made_of[start : start + WINDOW].touched)
-        yield recombined(rows, encoder, made_of[start : start + CHUNK])
 
 
 def _own_scores(shop: Workshop, dataset: Dataset) -> Iterator[Float32]:
