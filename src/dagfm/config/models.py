@@ -42,7 +42,8 @@ TEACHERS: tuple[TeacherConfig, ...] = (
     DAGFMConfig(training={"dropout": 0.0, "decay": 2e-3}),
 )
 """Where a configuration names no teacher: the published one, and the student's own network with little and with much
-decay. On some log each of them is the best one, and they are worth more together (experiments/defaults)."""
+decay. Which decay is the right one differs from log to log, and on each the three are worth more than the best of them
+(experiments/defaults)."""
 
 
 class Config(Section):
