@@ -16,9 +16,12 @@ from dagfm.report.table import markdown, verdict
 
 def record(run: Path, folder: Path) -> None:
     """Copy results.json and environment.json of ``run`` to ``folder`` and write table.md from them."""
-    for name in ("results.json", "environment.json"):
-        shutil.copyfile(run / name, folder / name)
+    shutil.copyfile(run / "environment.json", folder / "environment.json")
     results = json.loads((run / "results.json").read_text())
+    # Of a run that others were taken over from, its name: where it lies is nobody's business.
+    for told in [*results["reused"], *(model["reused"] for model in results["models"] if "reused" in model)]:
+        told["run"] = Path(told["run"]).name
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     told = [*verdict(results), *([said.removeprefix("+ ")] if (said := advice(results)) else [])]
     lines = [markdown(results), "", *(f"- {sentence}" for sentence in told)]
     (folder / "table.md").write_text("\n".join(lines) + "\n")
