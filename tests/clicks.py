@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 STAGES = {
     "teacher_training/teacher",
@@ -96,6 +97,31 @@ def small_config(train: Path, **sections: Any) -> dict[str, Any]:
         },
         **sections,
     }
+
+
+BOOSTED: dict[str, Any] = {
+    "network": "boosted",
+    "over": {"network": "fm", "training": {"epochs": 1}},
+    "folds": 2,
+    "trees": 8,
+    "min_rows": 20,
+}
+"""A teacher of trees that grow in a moment."""
+
+
+def titles_of_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that from now on gets the title of its training with every step that is made."""
+    from dagfm.training import loop
+
+    titles: list[str] = []
+    step = loop._Training._step
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        titles.append(self.task.title)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(loop._Training, "_step", counted)
+    return titles
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from clicks import STAGES, Silent, click_log, small_config
+from clicks import STAGES, Silent, click_log, small_config, titles_of_steps
 
 import dagfm
 from dagfm.files import open_sealed, seal
-from dagfm.training import loop
 from dagfm.training.stage import FORMAT, KIND
 
 
@@ -65,14 +64,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def redo(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Redo:
-    titles: list[str] = []
-    step = loop._Training._step
-
-    def counted(self: Any, *arguments: Any) -> Any:
-        titles.append(self.task.title)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(loop._Training, "_step", counted)
+    titles = titles_of_steps(monkeypatch)
     caplog.set_level(logging.INFO, "dagfm")
     shutil.copytree(base / "run", tmp_path / "run")
     return Redo(base / "dagfm.yaml", tmp_path / "run", titles, caplog)

@@ -11,26 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
-from clicks import Told, click_log, small_config
+from clicks import BOOSTED, Told, click_log, small_config, titles_of_steps
 from typer.testing import CliRunner
 
 import dagfm
 from dagfm.cli.app import app
 from dagfm.errors import InputError
-from dagfm.training import loop, reuse
+from dagfm.training import reuse
 
 CROSS, FLAT, FM = (
     {"network": "crossnet", "depth": 2},
     {"network": "crossnet", "depth": 1},
     {"network": "fm", "size": 3},
 )
-BOOSTED: dict[str, Any] = {
-    "network": "boosted",
-    "over": {"network": "fm", "training": {"epochs": 1}},
-    "folds": 2,
-    "trees": 8,
-    "min_rows": 20,
-}
 
 
 class Fits:
@@ -71,14 +64,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fits(base: Path, monkeypatch: pytest.MonkeyPatch) -> Fits:
-    titles: list[str] = []
-    step = loop._Training._step
-
-    def counted(self: Any, *arguments: Any) -> Any:
-        titles.append(self.task.title)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(loop._Training, "_step", counted)
+    titles = titles_of_steps(monkeypatch)
     return Fits(base, titles)
 
 

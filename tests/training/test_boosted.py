@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from clicks import Silent, Told, click_log, small_config
+from clicks import BOOSTED, Silent, Told, click_log, small_config
 from lightgbm import Booster
 
 import dagfm
@@ -20,14 +20,6 @@ from dagfm.errors import DagfmError, InputError
 from dagfm.training import boosted, one_phase
 from dagfm.training.scoring import scores_of
 from dagfm.training.tallies import Tally, tallied_fields
-
-BOOSTED: dict[str, Any] = {
-    "network": "boosted",
-    "over": {"network": "fm", "training": {"epochs": 1}},
-    "folds": 2,
-    "trees": 8,
-    "min_rows": 20,
-}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from clicks import Silent, click_log, small_config
+from clicks import Silent, click_log, small_config, titles_of_steps
 
 import dagfm
 from dagfm.training import loop
@@ -173,14 +173,7 @@ def test_broken_off_while_the_last_figures_are_measured_no_step_is_repeated(
     with pytest.MonkeyPatch.context() as patch, pytest.raises(BrokenOffError):
         patch.setattr(one_phase, "_finish", breaking)
         _fit(home, tmp_path / "run")
-    titles: list[str] = []
-    step = loop._Training._step
-
-    def counted(self: Any, *arguments: Any) -> Any:
-        titles.append(self.task.title)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(loop._Training, "_step", counted)
+    titles = titles_of_steps(monkeypatch)
     _fit(home, tmp_path / "run")
     assert not [title for title in titles if title.startswith("teacher_training")]
     assert weights(tmp_path / "run") == weights(home / "whole")
