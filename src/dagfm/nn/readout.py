@@ -8,23 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from dagfm.nn.feed_forward import FeedForward
+from dagfm.nn.linear import LogitUnit
 
 
-class Readout(nn.Linear):
-    """``w · s + b`` of the summed states s.
-
-    Parameters:
-        weight: w, (1, inputs).
-        bias: (1,).
-    """
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__(inputs, 1)
-
-    def draw(self, generator: torch.Generator | None) -> None:
-        """Draw a new weight, xavier_normal; the bias becomes zero."""
-        nn.init.xavier_normal_(self.weight, generator=generator)
-        nn.init.zeros_(self.bias)
+class Readout(LogitUnit):
+    """``w · s + b`` of the summed states s, whose batch comes last."""
 
     def forward(self, sums: Tensor) -> Tensor:
         """Summed states (inputs, B), the batch last, to logits (B,)."""
@@ -44,7 +32,7 @@ class DeepReadout(Readout):
     logit as that line.
 
     Parameters:
-        weight, bias: as above.
+        weight, bias: of the line, as of every ``LogitUnit``.
         deep: the hidden layers on s, see ``FeedForward``.
         deep_weight: v, (1, last width).
     """

@@ -42,6 +42,11 @@ class Worth:
         """Whether the gain is more than noise."""
         return self.gain > STANDARD_ERRORS * self.error
 
+    @property
+    def told(self) -> str:
+        """The gain, for people."""
+        return f"validation logloss {self.logloss:.5f} -> {self.logloss - self.gain:.5f}"
+
 
 @dataclass(frozen=True)
 class Calibration(Worth):

@@ -43,16 +43,8 @@ def scores_of(model: CTRModel, logits_of: Callable[[Batch], Tensor] | None = Non
     return scores
 
 
-def mean_of(members: Sequence[Scores], weights: Sequence[float] | None = None) -> Scores:
-    """The mean logits of several, or their weighted mean."""
-
-    def weighted(rows: Rows) -> Float32:
-        assert weights is not None, "given, or this is not called"
-        total = np.zeros(len(rows), np.float32)
-        for member, weight in zip(members, weights, strict=True):
-            if weight:
-                total += member(rows) * np.float32(weight)
-        return total
+def mean_of(members: Sequence[Scores]) -> Scores:
+    """The mean logits of several."""
 
     def scores(rows: Rows) -> Float32:
         total = members[0](rows)
@@ -60,7 +52,20 @@ def mean_of(members: Sequence[Scores], weights: Sequence[float] | None = None) -
             total = total + member(rows)
         return total / np.float32(len(members))
 
-    return scores if weights is None else weighted
+    return scores
+
+
+def weighted_mean_of(members: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """The logits of several by their ``weights``, which sum to 1; who counts nothing is not asked."""
+    asked = [(member, np.float32(weight)) for member, weight in zip(members, weights, strict=True) if weight]
+
+    def scores(rows: Rows) -> Float32:
+        total = np.zeros(len(rows), np.float32)
+        for member, weight in asked:
+            total += member(rows) * weight
+        return total
+
+    return scores
 
 
 def score_chunks(scores: Scores, chunks: Iterable[Rows], count: int) -> Float32:

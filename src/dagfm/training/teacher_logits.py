@@ -20,7 +20,7 @@ from dagfm.training.calibration import Calibration, calibrate
 from dagfm.training.clipping import Clipping, clipping
 from dagfm.training.pools import FIELDS, SIDES, draw, kind_of_pool, pool_rows, recombined_chunks
 from dagfm.training.reuse import Wanted
-from dagfm.training.scoring import Scores, chunks_of, figures, mean_of, score_chunks, scores_of
+from dagfm.training.scoring import Scores, chunks_of, figures, mean_of, score_chunks, scores_of, weighted_mean_of
 from dagfm.training.stage import Stage
 from dagfm.training.trees import boosted_scores
 from dagfm.training.weighing import weigh
@@ -103,7 +103,9 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     datasets = {"train": prepared.train, "valid": prepared.valid, "test": prepared.test}
     total = sum(map(len, datasets.values())) + unlabelled
     shop.progress.start(f"teacher logits (seed {shop.seed})", total)
-    scores = mean_of([_scores(shop, teacher) for teacher in teachers], _weights(shop, teachers, directory))
+    weights = _weights(shop, teachers, directory)
+    members = [_scores(shop, teacher) for teacher in teachers]
+    scores = mean_of(members) if weights is None else weighted_mean_of(members, weights)
     for name, dataset in datasets.items():
         logits = map(scores, chunks_of(dataset.rows)) if teachers else _own_scores(shop, dataset)
         _write(shop, directory, name, logits, len(dataset))
@@ -211,8 +213,8 @@ def _weights(shop: Workshop, teachers: list[Trained], directory: Path) -> list[f
         shares = ", ".join(
             f"{teacher.entry['name']} {share:.2f}" for teacher, share in zip(teachers, best.weights, strict=True)
         )
-        worth = f"validation logloss {best.logloss:.5f} -> {best.logloss - best.gain:.5f}"
-        shop.progress.line(f"the teachers count {shares}: {worth}" if used else f"the teachers count alike ({worth})")
+        told = f"the teachers count {shares}: {best.told}" if used else f"the teachers count alike ({best.told})"
+        shop.progress.line(told)
         write_json(directory / WEIGHING, {"used": used, "found": asdict(best)})
     weighing = read_json(directory / WEIGHING)
     return list(weighing["found"]["weights"]) if weighing["used"] else None
@@ -246,10 +248,9 @@ def _calibrated(shop: Workshop, directory: Path) -> tuple[float, Clipping | None
 
 
 def _told(best: Calibration, scale: float) -> str:
-    worth = f"validation logloss {best.logloss:.5f} -> {best.logloss - best.gain:.5f}"
     if scale != 1.0:
-        return f"the teacher's logits are multiplied by {scale:.4g}, which calibrates them: {worth}"
-    return f"the teacher's logits stay as they are: times {best.scale:.4g} would be noise ({worth})"
+        return f"the teacher's logits are multiplied by {scale:.4g}, which calibrates them: {best.told}"
+    return f"the teacher's logits stay as they are: times {best.scale:.4g} would be noise ({best.told})"
 
 
 def _finish(directory: Path, name: str, scale: float, clip: Clipping | None) -> None:

@@ -88,7 +88,9 @@ def merge(staged: Staged, field: Field, codings: list[Coding], memory: int) -> t
     rows = np.full(total + 1, UNKNOWN, np.int32)
     rows[places_[order]] = np.arange(FIRST, FIRST + len(order), dtype=np.int32)
     rows[-1] = MISSING  # where a group of -1 looks
-    return vocabulary, entries.row_maps(vocabulary.rows, lambda at: rows[groups[at]])
+    maps = entries.row_maps(vocabulary.rows, lambda at: rows[groups[at]])
+    entries.file("groups").unlink()
+    return vocabulary, maps
 
 
 def hash_rows(staged: Staged, field: Field, coding: Coding, memory: int) -> tuple[RowMap, Collisions]:
@@ -147,6 +149,7 @@ class _Entries:
                 counts.append(batch.column(1).to_numpy()[chosen])
                 where.append(chosen + span.start)
             yield pa.chunked_array(pieces, pa.large_string()), np.concatenate(counts), np.concatenate(where)
+        self.file("turns").unlink()
 
     def texts_at(self, span: slice) -> pl.Series:
         """The texts of one chunk."""
