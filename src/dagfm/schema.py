@@ -26,8 +26,6 @@ FIRST = 2
 TIME_PARTS: tuple[Encode, ...] = ("hour", "weekday", "is_weekend")
 QUANTILE_BINS = 32
 """Bins of ``encode: quantile`` where the field does not say how many."""
-SMOOTHING = 20.0
-"""Strength of the prior of ``encode: target`` where the field does not say it."""
 
 _ENCODES: dict[str, tuple[str, ...]] = {
     "token": (*TIME_PARTS, "target"),
@@ -103,10 +101,11 @@ class Field(BaseModel):
     (one row for each floor(ln(x)^2), x above 2). token: hour, weekday, is_weekend of a point in time; target (the click
     rate and count of the value or cross, of training rows out of fold)."""
     bins: int | None = None
-    """quantile: how many bins, 32 if not said. target: bins of the click rate, one row for each of them and power of
+    """quantile: how many bins, 32 if not said. target: ranges of the click rate, one row for each of them and power of
     two of the count; without it both are scaled numbers. 2 or more."""
     smoothing: float | None = None
-    """target: how many rows of the average click rate every value starts with; 20 if not said."""
+    """target: how many rows of the average click rate every value starts with; if not said, the beta prior that fits
+    the values' own rates and counts best."""
     time_format: str | None = None
     """hour, weekday, is_weekend: how the text tells the time, such as ``%y%m%d%H``; else ISO 8601, or a number of
     seconds, milli-, micro- or nanoseconds since 1970."""

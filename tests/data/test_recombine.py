@@ -76,6 +76,17 @@ def test_training_rows_before_them_keep_their_statistics(prepared: Prepared, col
     assert_equal(made.take(first), rows.take(first))
 
 
+@pytest.mark.parametrize("column", [None, 0, 2])
+def test_a_row_recombined_with_itself_is_the_training_row(prepared: Prepared, column: int | None) -> None:
+    """A statistic that is made anew leaves out the fold of the base row, as a training row's does."""
+    rows, all_rows = prepared.train.rows, np.arange(len(prepared.train))
+    columns = None if column is None else np.full(len(all_rows), column, np.int32)
+    itself = Recombination(all_rows, all_rows, columns)
+    assert_equal(recombined(rows, prepared.encoder, itself, held_out=prepared.train.held_out), rows.take(all_rows))
+    served = recombined(rows, prepared.encoder, itself)
+    assert (served.floats != rows.floats).any()
+
+
 def test_what_is_not_exchanged_keeps_its_statistics_too(prepared: Prepared) -> None:
     rows, schema = prepared.train.rows, prepared.encoder.schema
     base = np.arange(200)

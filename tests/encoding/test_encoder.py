@@ -177,7 +177,7 @@ def test_a_damaged_encoder_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "encoder.json"
     value = json.loads(path.read_text())
     path.write_text(json.dumps({**value, "format": 99}))
-    with pytest.raises(InputError, match=r"encoder\.json: encoder format 99, but this dagfm reads up to 2; upgrade"):
+    with pytest.raises(InputError, match=r"encoder\.json: encoder format 99, but this dagfm reads up to 3; upgrade"):
         read_encoder(tmp_path)
     path.write_text(json.dumps({**value, "scales": {}}))
     with pytest.raises(InputError, match=r"encoder\.json: not an encoder .*damaged"):

@@ -105,7 +105,8 @@ class Batches:
         if self.pool is None or count == 0:
             return Examples(self.dataset.rows.take(chosen), labels, teacher, weights, labelled)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
-        rows = recombined(self.dataset.rows, self.encoder, self.pool.made_of[slots], after=chosen)
+        made_of, held_out = self.pool.made_of[slots], self.dataset.held_out
+        rows = recombined(self.dataset.rows, self.encoder, made_of, after=chosen, held_out=held_out)
         assert teacher is not None, "a pool comes with the teacher's logits"
         return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights, labelled)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dagfm import metrics
+from dagfm.data.held_out import HeldOut
 from dagfm.data.mapped import blocks, mapped
 from dagfm.data.split import PARTS
 from dagfm.encoding.encoder import Encoder
@@ -19,7 +20,7 @@ from dagfm.errors import InputError
 from dagfm.files import fingerprint, open_sealed
 
 KIND = "prepared data"
-FORMAT = 2
+FORMAT = 3
 COUNTS = "counts.npy"
 LARGE = 1 << 28
 """Arrays of more bytes are checked by size alone when prepared data is opened."""
@@ -38,6 +39,8 @@ class Dataset:
     """(n,) logits of another model, where these are the teacher."""
     labelled: Int64 | None = None
     """The rows with a label, ascending; None where all have one."""
+    held_out: HeldOut | None = None
+    """Of training rows, what their folds hold of the crosses' statistics; None where there are no such."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,6 +88,7 @@ class Prepared:
             encoder = read_encoder(directory)
             sequences = len(encoder.schema.of_form("items"))
             train, valid, test = (_read(directory / part, sequences) for part in PARTS)
+            train = replace(train, held_out=HeldOut.open(directory, encoder.schema.names))
             counts = mapped(directory / COUNTS)
         except InputError as error:
             raise InputError(f"{error}; delete the folder {directory} and run again") from None

@@ -13,6 +13,7 @@ import numpy as np
 from dagfm.config.models import Config
 from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
+from dagfm.data.held_out import FOLDER
 from dagfm.data.inputs import Inputs, open_inputs, prepared_fingerprint
 from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.memory import give_back
@@ -120,6 +121,7 @@ class _Preparation:
         names += self._labels(plan)
         self.progress.finish()
         encoder = self._derive(staged, encoder, counts)
+        names += [str(path.relative_to(self.directory)) for path in sorted((self.directory / FOLDER).rglob("*.npy"))]
         names += write_encoder(encoder, self.directory)
         write_array(self.directory / COUNTS, table_counts(encoder, counts))
         shutil.rmtree(folder)
@@ -202,12 +204,18 @@ class _Preparation:
             times = created(folder / "training-times.npy", np.float64, (len(clicks),))
             plan.of(TRAIN, plan.times, times)
         folds = make_folds(len(clicks), times, self.config.data.split.seed, folder)
+        recombined = [] if folds.in_time else [one.name for one in schema if one.is_target and one.cross is not None]
+        if recombined:
+            write_array(self.directory / FOLDER / "of_row.npy", folds.of_row)
         for field in schema:
             if field.is_target:
                 self.progress.line(f"click rates of {field.name}")
                 ids = mapped(source_file(folder, "train", schema, field.name))
                 size = encoder.source_rows(field)
-                statistics, own = learn_target(field, ids, clicks, weights, folds, size, folder)
+                tables = self.directory / FOLDER / str(schema.names.index(field.name))
+                statistics, own = learn_target(
+                    field, ids, clicks, weights, folds, size, folder, tables if field.name in recombined else None
+                )
                 encoder = replace(encoder, statistics={**encoder.statistics, field.name: statistics})
                 counts[field.name] = write_target(encoder, field, own, self.directory, folder)
         return encoder

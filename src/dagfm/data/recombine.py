@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dagfm.data.held_out import HeldOut
 from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Indices, Int32, Int64, Ragged, Rows
+from dagfm.encoding.statistics import encoded
 from dagfm.schema import Field, Schema
 
 
@@ -38,24 +40,51 @@ class Recombination:
         return np.concatenate([self.base, self.donor])
 
 
-def recombined(rows: Rows, encoder: Encoder, made_of: Recombination, after: Indices | None = None) -> Rows:
+def recombined(
+    rows: Rows,
+    encoder: Encoder,
+    made_of: Recombination,
+    after: Indices | None = None,
+    held_out: HeldOut | None = None,
+) -> Rows:
     """The recombined rows, behind the rows ``after`` (k,) as they are: (k + m) rows.
 
-    Crosses of fields from both rows are made anew: a statistic of one is then that of a row outside the training rows.
+    Crosses of fields from both rows are made anew; a statistic of one is what ``held_out`` leaves to the base row, as a
+    training row's is, and without it that of a row outside the training rows.
     """
     k = 0 if after is None else len(after)
     base, donor = (
         given if after is None else np.concatenate([after, given]) for given in (made_of.base, made_of.donor)
     )
+    schema = encoder.schema
     if made_of.column is None:
-        mixed = _sides(rows, encoder.schema, base, donor)
-        encoder.recross(mixed, _between_sides(encoder.schema), slice(k, None))
-        return mixed
-    column = np.concatenate([np.full(k, -1, made_of.column.dtype), made_of.column])
-    mixed = _one_column(rows, encoder.schema, base, donor, column)
-    for cross in _crosses(encoder.schema):
-        encoder.recross(mixed, [cross], np.flatnonzero(np.isin(column, _columns_of(cross, encoder.schema))))
+        mixed = _sides(rows, schema, base, donor)
+        crossed = [(cross, np.arange(k, len(base))) for cross in _between_sides(schema)]
+    else:
+        column = np.concatenate([np.full(k, -1, made_of.column.dtype), made_of.column])
+        mixed = _one_column(rows, schema, base, donor, column)
+        crossed = [(cross, np.flatnonzero(np.isin(column, _columns_of(cross, schema)))) for cross in _crosses(schema)]
+    for cross, at in crossed:
+        _recross(mixed, encoder, cross, at, base[at], held_out)
     return mixed
+
+
+def _recross(rows: Rows, encoder: Encoder, cross: Field, at: Indices, base: Indices, held_out: HeldOut | None) -> None:
+    """Set a cross anew, in place and ``at`` these rows (m,), from its members there; ``base`` (m,): the training rows
+    whose folds count."""
+    schema = encoder.schema
+    ids = encoder.cross_ids(cross, [rows.tokens[at, schema.ids_column(member)] for member in cross.cross or ()])
+    if not cross.is_target:
+        rows.tokens[at, schema.ids_column(cross.name)] = ids
+        return
+    statistics = encoder.statistics[cross.name]
+    told = statistics.values(ids) if held_out is None else held_out.values(cross.name, statistics, ids, base)
+    value = encoded(statistics.form, told)
+    if value.ndim == 2:
+        first = schema.numbers_column(cross.name)
+        rows.floats[at, first : first + cross.width] = value
+    else:
+        rows.tokens[at, schema.ids_column(cross.name)] = value
 
 
 def draw_pairs(rows: int, count: int, seed: int, ids: Indices | None = None) -> Iterator[tuple[Indices, Indices]]:

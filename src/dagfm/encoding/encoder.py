@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -92,20 +92,6 @@ class Encoder:
         """Row ids (n,) of a cross from its members' row ids, each (n,)."""
         sizes = [self.source_rows(self.schema.named(member)) for member in one.cross or ()]
         return self.crosses[one.name].encode(cross_keys(members, sizes))
-
-    def recross(self, rows: Rows, crosses: Iterable[Field], at: slice | Indices) -> None:
-        """Set ``crosses`` anew, in place and ``at`` these rows, from their members there: recombined rows have others.
-
-        A training row is left out by ``at``: its statistics are out of fold, and these would not be.
-        """
-        for one in crosses:
-            ids = self.cross_ids(one, [rows.tokens[at, self.schema.ids_column(member)] for member in one.cross or ()])
-            value = self.statistics[one.name].encode(ids) if one.is_target else ids
-            if value.ndim == 2:
-                first = self.schema.numbers_column(one.name)
-                rows.floats[at, first : first + one.width] = value
-            else:
-                rows.tokens[at, self.schema.ids_column(one.name)] = value
 
     def vocabulary_of(self, one: Field) -> Vocabulary:
         """The vocabulary of a field, its own or the one it shares."""

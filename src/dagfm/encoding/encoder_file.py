@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dagfm.encoding.beta import Beta
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.crosses import Crosses, HashedCrosses
 from dagfm.encoding.encoder import Encoder
@@ -18,8 +19,9 @@ from dagfm.files import read_json, write_json
 from dagfm.schema import Field, Schema
 
 FILE = "encoder.json"
-FORMAT = 2
-"""1 had vocabularies and scales alone, under the same names."""
+FORMAT = 3
+"""1 had vocabularies and scales alone; 2 had target statistics with a constant smoothing and learned bins, and is still
+what an encoder without them is."""
 
 
 def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
@@ -34,7 +36,7 @@ def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
             names.append(_file(folder, encoder.schema, name))
             table.write(directory / names[-1])
     value = {
-        "format": FORMAT,
+        "format": FORMAT if encoder.statistics else FORMAT - 1,
         "schema": encoder.schema.model_dump(mode="json"),
         "scales": {name: _scale(scale) for name, scale in encoder.scales.items()},
         "bins": {name: bins.edges for name, bins in encoder.bins.items()},
@@ -52,6 +54,10 @@ def read_encoder(directory: Path) -> Encoder:
         raise InputError(f"{path}: encoder format {value['format']}, but this dagfm reads up to {FORMAT}; upgrade")
     try:
         schema = Schema.model_validate(value["schema"])
+        if value["format"] < FORMAT and any(one.is_target for one in schema):
+            raise InputError(
+                f"{path}: its target statistics were made by an earlier dagfm, which smoothed them otherwise; fit again"
+            )
         numbers = [one for one in schema if one.form == "numbers" and not one.is_target]
         scales = {one.name: _read_scale(value["scales"][one.name]) for one in numbers}
         quantiles = [one.name for one in schema if one.encode == "quantile"]
@@ -93,15 +99,15 @@ def _read_bins(value: Any) -> Bins:
 
 
 def _statistic(statistics: Statistics) -> dict[str, Any]:
-    form = statistics.form
-    how = _scale(form) if isinstance(form, Scale) else {"rates": form.rates.edges, "counts": form.counts}
-    return {"prior": statistics.prior, "smoothing": statistics.smoothing, "form": how}
+    form, prior = statistics.form, statistics.prior
+    how = _scale(form) if isinstance(form, Scale) else {"bins": form.bins, "counts": form.counts}
+    return {"prior": {"clicks": prior.clicks, "others": prior.others}, "form": how}
 
 
 def _read_statistic(value: Any, path: Path) -> Statistics:
-    how = value["form"]
-    form = Grid(_read_bins(how["rates"]), int(how["counts"])) if "rates" in how else _read_scale(how)
-    return Statistics(*Statistics.read(path), float(value["prior"]), float(value["smoothing"]), form)
+    how, prior = value["form"], value["prior"]
+    form = Grid(int(how["bins"]), int(how["counts"])) if "bins" in how else _read_scale(how)
+    return Statistics(*Statistics.read(path), Beta(float(prior["clicks"]), float(prior["others"])), form)
 
 
 def _read_cross(one: Field, schema: Schema, directory: Path) -> Crosses | HashedCrosses:

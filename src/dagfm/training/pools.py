@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagfm.config import Config
+from dagfm.data.dataset import Dataset
 from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
@@ -71,9 +72,10 @@ def _candidate_ids(shop: Workshop) -> Indices | None:
     return shop.prepared.train.rows.tokens[:, encoder.schema.ids_column(field.name)]
 
 
-def recombined_chunks(rows: Rows, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
+def recombined_chunks(train: Dataset, encoder: Encoder, made_of: Recombination) -> Iterator[Rows]:
     """The rows of the pool, ``CHUNK`` at a time."""
+    rows = train.rows
     for start in range(0, len(made_of), CHUNK):
         if start % WINDOW == 0 and len(rows) > WINDOW:
             prefetch(rows, made_of[start : start + WINDOW].touched)
-        yield recombined(rows, encoder, made_of[start : start + CHUNK])
+        yield recombined(rows, encoder, made_of[start : start + CHUNK], held_out=train.held_out)

@@ -14,13 +14,14 @@ from dagfm.data.dataset import Dataset
 from dagfm.encoding.crosses import NONE, check_sizes, cross_keys
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Int64, Rows
-from dagfm.encoding.statistics import smoothed
 from dagfm.encoding.values import Float64
 from dagfm.errors import InputError, listed, suggestion
-from dagfm.schema import SMOOTHING, Schema
+from dagfm.schema import Schema
 
 PAIRS = 20
 """At most so many pairs are chosen."""
+SMOOTHING = 20.0
+"""How many rows of the average click rate every combination starts with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Tally:
     def of(
         cls, fields: tuple[str, ...], train: Dataset, encoder: Encoder, folds: Indices, count: int
     ) -> tuple[Tally, Float32]:
-        """The tally of all training rows (n), and for each of them the ``smoothed`` values (n, 2) that the other folds
+        """The tally of all training rows (n), and for each of them the smoothed values (n, 2) that the other folds
         give; ``folds`` (n,) are numbers below ``count``. A row's own label changes nothing in its values."""
         sizes = source_sizes(fields, encoder)
         keys, place = np.unique(_keys(train.rows, fields, sizes, encoder.schema), return_inverse=True)
@@ -65,7 +66,7 @@ class Tally:
         return whole, _smoothed(clicks_elsewhere, rows_elsewhere, prior)
 
     def values(self, rows: Rows, schema: Schema) -> Float32:
-        """``smoothed`` values (B, 2) of B rows that are no training rows; never seen: the prior, and no rows."""
+        """smoothed values (B, 2) of B rows that are no training rows; never seen: the prior, and no rows."""
         keys = _keys(rows, self.fields, self.sizes, schema)
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         found = self.keys[place] == keys
@@ -121,4 +122,6 @@ def _keys(rows: Rows, fields: Sequence[str], sizes: Sequence[int], schema: Schem
 
 
 def _smoothed(clicks: Float64, rows: Float64, prior: float | Float64) -> Float32:
-    return smoothed(clicks, rows, prior, SMOOTHING).astype(np.float32)
+    """Log-odds of the smoothed click rate, kept off 0 and 1 by one millionth, and ln(1 + rows), (n, 2)."""
+    rate = np.clip((clicks + SMOOTHING * prior) / (rows + SMOOTHING), 1e-6, 1.0 - 1e-6)
+    return np.stack([np.log(rate / (1.0 - rate)), np.log1p(rows)], axis=1).astype(np.float32)

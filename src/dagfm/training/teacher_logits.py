@@ -114,7 +114,7 @@ def write_teacher_logits(shop: Workshop, teachers: list[Trained], directory: Pat
     if unlabelled:
         drawn = list(draw(shop, directory, unlabelled))
         made_of = Recombination(*(mapped(directory / f"{name}.npy") for name in drawn))
-        rows = recombined_chunks(prepared.train.rows, prepared.encoder, made_of)
+        rows = recombined_chunks(prepared.train, prepared.encoder, made_of)
         _write(shop, directory, POOL_LOGITS, map(scores, rows), unlabelled)
         names.append(POOL_LOGITS)
     scale, clip = _calibrated(shop, directory)

@@ -6,7 +6,9 @@ import numpy as np
 
 from dagfm.data.describe.rows import CLICKS, WEIGHT
 from dagfm.encoding.values import Float64
-from dagfm.schema import SMOOTHING
+
+SMOOTHING = 20.0
+"""How many rows of the overall click rate every value starts with."""
 
 
 def weighted_auc(scores: Float64, clicks: Float64, others: Float64) -> float | None:

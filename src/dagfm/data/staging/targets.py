@@ -8,22 +8,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dagfm.data.held_out import NOTHING, write_fold
 from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.split import PARTS
 from dagfm.data.staging.assemble import source_file
 from dagfm.data.staging.fitting import mean_and_std
-from dagfm.encoding.bins import Bins
+from dagfm.encoding.beta import Beta
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Int32, Int64
 from dagfm.encoding.scale import Scale
-from dagfm.encoding.statistics import Grid, Statistics, encoded, smoothed
+from dagfm.encoding.statistics import Grid, Statistics, encoded, told
 from dagfm.encoding.values import Float64
-from dagfm.schema import FIRST, SMOOTHING, UNKNOWN, Field
+from dagfm.schema import FIRST, MISSING, UNKNOWN, Field
 
-FOLDS = 5
-"""Random folds: a row's statistic is of the four others."""
+FOLDS = 20
+"""Random folds: a row's statistic is of the others. With few of them, many more training than held-out rows would be
+missing, and counts lower; folds of one row would tell its label to whoever knows the whole."""
 TIME_FOLDS = 50
 """Folds in time: a row's statistic is of those before its own."""
+STEPS = 12
+"""Powers of two of the count that cells tell apart, at most: from 2,048 rows on a rate is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +66,29 @@ def make_folds(rows: int, times: Float64 | None, seed: int, folder: Path) -> Fol
 
 
 def learn_target(
-    field: Field, ids: Int32, clicks: Float32, weights: Float32 | None, folds: Folds, size: int, folder: Path
+    field: Field,
+    ids: Int32,
+    clicks: Float32,
+    weights: Float32 | None,
+    folds: Folds,
+    size: int,
+    folder: Path,
+    tables: Path | None = None,
 ) -> tuple[Statistics, Float64]:
     """The statistic of ``field`` from the source ids, labels and weights of the training rows, each (n,), and the
-    training rows' own ``smoothed`` values (2, n), out of fold. ``size``: how many source ids there are."""
-    smoothing = SMOOTHING if field.smoothing is None else field.smoothing
+    training rows' own ``told`` values (2, n), out of fold. ``size``: how many source ids there are; ``tables``: where
+    what each fold holds is written, see ``HeldOut``."""
     values = created(folder / "target.npy", np.float64, (2, len(ids)))
-    clicked, counted, prior = out_of_fold(ids, clicks, weights, folds, size, smoothing, values, folder)
+    smoothing = field.smoothing
+    clicked, counted, prior = out_of_fold(ids, clicks, weights, folds, size, smoothing, values, folder, tables)
     if field.bins is None:
-        pairs = [mean_and_std(component) for component in values]
-        form: Scale | Grid = Scale(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
+        # Log-odds stay as they are: a mean and a deviation of theirs would know every row's label.
+        mean, std = mean_and_std(values[1])
+        form: Scale | Grid = Scale((0.0, mean), (1.0, std))
     else:
-        rates = created(folder / "rates.npy", np.float64, (len(ids),))
-        rates[:] = values[0]
-        rates.sort()
-        form = Grid(Bins.fit(rates, field.bins), int(np.log2(1.0 + counted.max()) + 1e-9) + 1)
-    return Statistics(clicked, counted, prior, smoothing, form), values
+        most = float(counted.max(initial=1.0))
+        form = Grid(field.bins, min(STEPS, int(np.log2(max(most, 1.0)) + 1e-9) + 1))
+    return Statistics(clicked, counted, prior, form), values
 
 
 def out_of_fold(
@@ -86,14 +97,15 @@ def out_of_fold(
     weights: Float32 | None,
     folds: Folds,
     size: int,
-    smoothing: float,
+    smoothing: float | None,
     into: Float64,
     folder: Path,
-) -> tuple[Float64, Float64, float]:
-    """Set ``into`` (2, n) to every training row's ``smoothed`` values, told the other folds (or earlier ones) alone: a
-    row's own label changes nothing there, prior included.
+    tables: Path | None = None,
+) -> tuple[Float64, Float64, Beta]:
+    """Set ``into`` (2, n) to every training row's ``told`` values, of the other folds (or earlier ones) alone: a row's
+    own label changes nothing there, prior included.
 
-    Returns clicks and rows (size,) of each source id over all training rows, and their click rate.
+    Returns clicks and rows (size,) of each source id over all training rows, and the prior.
     """
     order = _by_fold(folds, folder)
     held = sum(np.bincount(folds.of_row[block], minlength=folds.count) for block in blocks(len(ids)))
@@ -101,30 +113,27 @@ def out_of_fold(
     tally = _Tally(ids, clicks, weights, size)
     if not folds.in_time:
         tally.add(slice(0, len(ids)))
-    everything = _Tally(ids, clicks, weights, 0)
-    everything.add(slice(0, len(ids)))
     for fold in range(folds.count):
         rows = order[limits[fold] : limits[fold + 1]]
-        own = _Tally(ids, clicks, weights, 0)
-        own.add(rows)
-        others = everything.amount - own.amount
-        prior = (everything.clicked - own.clicked) / others if others > 0 else 0.5
         if not folds.in_time:
             tally.add(rows, -1.0)
+        prior = tally.prior(smoothing)
         for block in blocks(len(rows)):
             here = rows[block]
-            into[:, here] = smoothed(*tally.of(ids[here]), prior, smoothing).T
+            into[:, here] = told(*tally.of(ids[here]), prior).T
+        if tables is not None and len(rows):
+            write_fold(tables, fold, *tally.sums(rows), prior)
         tally.add(rows)
-    return tally.clicks_of, tally.rows_of, everything.clicked / everything.amount
+    return tally.clicks_of, tally.rows_of, tally.prior(smoothing)
 
 
 class _Tally:
-    """Clicks and rows of each source id, and of all together; ``size`` 0 counts all together only."""
+    """Clicks and rows of each source id, and of all rows together."""
 
     def __init__(self, ids: Int32, clicks: Float32, weights: Float32 | None, size: int) -> None:
         self._ids, self._clicks, self._weights = ids, clicks, weights
         self.clicks_of, self.rows_of = np.zeros(size), np.zeros(size)
-        self.clicked = self.amount = 0.0
+        self._clicked = self._amount = 0.0
 
     def add(self, rows: Indices | slice, sign: float = 1.0) -> None:
         """Count some rows, or take them back."""
@@ -134,16 +143,33 @@ class _Tally:
             ids = self._ids[here]
             amount = np.ones(len(ids)) if self._weights is None else self._weights[here].astype(np.float64)
             clicked = amount * self._clicks[here]
-            self.amount += sign * float(amount.sum())
-            self.clicked += sign * float(clicked.sum())
-            if len(self.rows_of):
-                known = np.where(ids == UNKNOWN, 0.0, sign)  # too rare to say anything: the prior alone
-                np.add.at(self.rows_of, ids, known * amount)
-                np.add.at(self.clicks_of, ids, known * clicked)
+            self._amount += sign * float(amount.sum())
+            self._clicked += sign * float(clicked.sum())
+            known = np.where(ids == UNKNOWN, 0.0, sign)  # too rare to say anything
+            np.add.at(self.rows_of, ids, known * amount)
+            np.add.at(self.clicks_of, ids, known * clicked)
+
+    def sums(self, rows: Indices) -> tuple[Int32, Float64, Float64]:
+        """The source ids of some rows, ascending, and the clicks and rows of each among these."""
+        ids, places = np.unique(self._ids[rows], return_inverse=True)
+        amount = np.ones(len(rows)) if self._weights is None else self._weights[rows].astype(np.float64)
+        clicks_and_rows = np.zeros((2, len(ids)))
+        for sums, one in zip(clicks_and_rows, (amount * self._clicks[rows], amount), strict=True):
+            sums[:] = np.bincount(places, one, len(ids))
+        return ids, clicks_and_rows[0], clicks_and_rows[1]
 
     def of(self, ids: Int32) -> tuple[Float64, Float64]:
-        """Clicks and rows of source ids; what was added and taken back may leave a rounding error below zero."""
-        return np.maximum(self.clicks_of[ids], 0.0), np.maximum(self.rows_of[ids], 0.0)
+        """Clicks and rows of source ids."""
+        rows = self.rows_of[ids]
+        # What was added and taken back may leave a rounding error where nothing is left.
+        there = rows > NOTHING
+        return np.where(there, np.maximum(self.clicks_of[ids], 0.0), 0.0), np.where(there, rows, 0.0)
+
+    def prior(self, smoothing: float | None) -> Beta:
+        """Of the rows that are counted: the beta that fits the ids best, or their click rate with a given strength."""
+        if smoothing is None:
+            return Beta.fit(self.clicks_of, self.rows_of)
+        return Beta.around(self._clicked / self._amount if self._amount > NOTHING else 0.5, smoothing)
 
 
 def write_target(encoder: Encoder, field: Field, training: Float64, directory: Path, folder: Path) -> Int64:
@@ -159,9 +185,12 @@ def write_target(encoder: Encoder, field: Field, training: Float64, directory: P
             values = training[:, block].T if part == "train" else statistics.values(ids[block])
             found = encoded(statistics.form, values)
             matrix[block, first : first + (1 if found.ndim == 1 else 2)] = found.reshape(len(found), -1)
-            if part == "train":
-                held = found if found.ndim == 1 else np.repeat(FIRST + np.arange(2), len(found))
-                counts += np.bincount(held.astype(np.int64), minlength=len(counts))
+            if part == "train" and found.ndim == 1:
+                counts += np.bincount(found.astype(np.int64), minlength=len(counts))
+            elif part == "train":
+                missing = int(np.isnan(values[:, 0]).sum())
+                counts[MISSING] += missing * field.width
+                counts[FIRST:] += len(values) - missing
     return counts
 
 
