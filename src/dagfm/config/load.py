@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 def load_config(source: str | Path | Mapping[str, Any] | Config, overrides: Iterable[str] = ()) -> Config:
     """Return the configuration of ``source`` with defaults < preset < file < ``overrides``.
 
-    ``source`` is a YAML file, a mapping or a finished ``Config``; ``overrides`` are ``key.path=value`` with YAML
-    values. Paths in a file are relative to that file's folder, all others to the working directory. Raises InputError
-    naming every wrong key.
+    What ``memorize`` lists is among its fields. ``source`` is a YAML file, a mapping or a finished ``Config``;
+    ``overrides`` are ``key.path=value`` with YAML values. Paths in a file are relative to that file's folder, all
+    others to the working directory. Raises InputError naming every wrong key.
     """
     overrides = list(overrides)
     if isinstance(source, Config):
         if not overrides:
-            return source
+            return _with_listed_keys(source)
         written, folder, origin = source.model_dump(mode="json", exclude_unset=True), Path.cwd(), "configuration"
     elif isinstance(source, Mapping):
         written, folder, origin = dict(source), Path.cwd(), "configuration"
@@ -41,9 +41,14 @@ def load_config(source: str | Path | Mapping[str, Any] | Config, overrides: Iter
     for key in _overridden(PRESETS.get(str(written.get("preset")), {}), written):
         log.info("%s overrides preset '%s'", key, written["preset"])
     try:
-        return Config.model_validate(written)
+        return _with_listed_keys(Config.model_validate(written))
     except ValidationError as error:
         raise InputError(_explained(error, origin)) from None
+
+
+def _with_listed_keys(config: Config) -> Config:
+    """The configuration with the fields that memorise the keys it lists."""
+    return config if isinstance(config.memorize.keys, str) else config.memorizing(config.memorize.keys)
 
 
 def _read(path: Path) -> dict[str, Any]:

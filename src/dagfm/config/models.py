@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,6 +18,7 @@ from dagfm.config.data import DataConfig
 from dagfm.config.distillation import DistillationConfig, FinetuningConfig
 from dagfm.config.evaluation import EvaluationConfig
 from dagfm.config.extra_fields import check_extra_fields, have_extra_fields
+from dagfm.config.memorize import Key, MemorizeConfig, with_keys
 from dagfm.config.networks import FIRST_ORDER, CrossNetConfig, DAGFMConfig, NetworkConfig, NetworkSettings
 from dagfm.config.presets import network_named, with_preset
 from dagfm.config.scores import ScoresConfig
@@ -54,6 +56,8 @@ class Config(Section):
     data: DataConfig
     fields: tuple[SchemaField, ...]
     """The nodes of the graph; context first, otherwise in this order."""
+    memorize: MemorizeConfig = MemorizeConfig()
+    """Click rates of values and combinations of values as further fields; a run's configuration holds them as such."""
     embedding: EmbeddingConfig = EmbeddingConfig()
     teacher: tuple[TeacherConfig, ...] = Field(default=TEACHERS, min_length=1)
     """One network, or a list whose (weighted) mean logit is the teacher, ``boosted`` is trees over a network; or the
@@ -85,6 +89,11 @@ class Config(Section):
         if isinstance(how, DistillationConfig):
             how = how.model_dump(exclude_unset=True)
         return {**value, "distillation": {"recombined": 0.0, **how}} if isinstance(how, dict) else value
+
+    @field_validator("memorize", mode="before")
+    @classmethod
+    def _keys_alone_are_said_directly(cls, value: Any) -> Any:
+        return {"keys": value} if isinstance(value, str | list | tuple) else value
 
     @field_validator("teacher", "student", mode="before")
     @classmethod
@@ -154,6 +163,12 @@ class Config(Section):
                 "distillation.recombined_from: 'uniform' draws candidates, which needs context fields, a candidate "
                 "field of one id a row, and a pool of sides; valid here: popularity"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _listed_keys_can_be_memorised(self) -> Self:
+        if not isinstance(self.memorize.keys, str):
+            with_keys(self.schema_, self.memorize.keys, self.memorize.bins, self.extra_fields)
         return self
 
     @model_validator(mode="after")
@@ -237,6 +252,13 @@ class Config(Section):
     def extra_fields(self) -> frozenset[str]:
         """The fields that a teacher sees and students and baselines do not."""
         return frozenset(name for one in self.teacher if not isinstance(one, ScoresConfig) for name in one.extra_fields)
+
+    def memorizing(self, keys: Iterable[Key]) -> Config:
+        """The same with the fields that memorise ``keys``, and nothing left to search."""
+        made = with_keys(self.schema_, keys, self.memorize.bins, self.extra_fields)
+        settled = self.memorize.model_copy(update={"keys": "none"})
+        written = self.model_dump(exclude_unset=True) | {"fields": (*self.fields, *made), "memorize": settled}
+        return type(self).model_validate(written)
 
     def hidden_from(self, network: NetworkSettings | ScoresConfig | None = None) -> frozenset[str]:
         """The extra fields that a network does not see; without one, that students and baselines do not."""

@@ -27,6 +27,7 @@ def assemble(
     calibration: Sequence[Mapping[str, Any]] = (),
     reused: Sequence[Mapping[str, Any]] = (),
     config: str | None = None,
+    memorize: Mapping[str, Any] | None = None,
     errors: Errors | None = None,
     frontier: Sequence[Mapping[str, Any]] = (),
     recommended: Mapping[str, str] | None = None,
@@ -39,7 +40,8 @@ def assemble(
     ``sampling``: what was done about down-sampled non-clicks; ``pretrained``: by field, what vectors were found;
     ``data``: what preparation has found out; ``calibration``: by seed, what the teacher's logits were multiplied by;
     ``reused``: what was taken over from other runs;
-    ``config``: digest of the configuration that they are of; ``errors``: how far test rows can tell models apart;
+    ``config``: digest of the configuration that they are of; ``memorize``: what the search for keys found;
+    ``errors``: how far test rows can tell models apart;
     ``frontier``: accuracy and cost of several students; ``recommended``: the one worth serving, and why;
     ``evaluation``: what the configuration asks for beside.
     """
@@ -57,6 +59,7 @@ def assemble(
         "data": dict(data or {}),
         "calibration": [dict(one) for one in calibration],
         "reused": [dict(one) for one in reused],
+        "memorize": None if memorize is None else dict(memorize),
         "models": list(models),
         "served": None if served is None else {key: served[key] for key in ("name", "phase", "seed")},
         "summary": [_summary(group) for group in groups],

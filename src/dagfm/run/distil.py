@@ -51,7 +51,15 @@ def distil(
         keep_freed_memory()
         pretrained = PretrainedVectors.read(config, prepared)
         story = Story(
-            config, prepared, pretrained, directory, device, several=len(seeds) > 1, progress=watch, baselines=()
+            config,
+            prepared,
+            pretrained,
+            directory,
+            device,
+            several=len(seeds) > 1,
+            progress=watch,
+            baselines=(),
+            memory=results.get("memorize"),
         )
         with at_work(config.training.threads, watch):
             for seed in seeds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,9 @@ from dagfm.data.log import spool
 from dagfm.data.prepare import MEMORY, STORE, prepare
 from dagfm.data.scores import ScoreFunction
 from dagfm.errors import InputError, listed, suggestion
+from dagfm.memorize.choice import find_memory
 from dagfm.progress import LoggedProgress, Progress
+from dagfm.report.memory import memory_told
 from dagfm.run.directory import claim, default_directory, describe, is_run
 from dagfm.run.machine import at_work, device_of
 from dagfm.run.story import Story
@@ -91,8 +94,18 @@ def fit(
     others = _runs(reuse)
     with claim(directory):
         watch = progress or LoggedProgress()
-        prepared = prepare(config, home, watch, memory, teacher)
+        prepare_rows = partial(prepare, home=home, progress=watch, memory=memory, teacher=teacher)
+        prepared = prepare_rows(config)
         keep_freed_memory()
+        found = None
+        if config.memorize.keys == "auto":
+            with at_work(config.training.threads, watch):
+                found = find_memory(config, prepared, prepare_rows, home, device, watch)
+            for line in memory_told(found.facts):
+                watch.line(line)
+            others = (*others, found.directory)
+            config = config.memorizing(found.keys)
+            prepared = prepare_rows(config)
         describe(directory, config, prepared)
         pretrained = PretrainedVectors.read(config, prepared)
         for line in told(pretrained):
@@ -120,6 +133,7 @@ def fit(
             progress=watch,
             baselines=baselines,
             reuse=others,
+            memory=found.facts if found else None,
         )
         with at_work(config.training.threads, watch):
             for seed in range(config.training.seed, config.training.seed + seeds):

@@ -55,10 +55,11 @@ class Story:
         progress: Progress,
         baselines: tuple[Baseline, ...],
         reuse: tuple[Path, ...] = (),
+        memory: Mapping[str, Any] | None = None,
     ) -> None:
-        """``reuse``: other runs whose finished stages may be taken over."""
+        """``reuse``: other runs whose finished stages may be taken over; ``memory``: what ``memorize: auto`` found."""
         self.config, self.prepared, self.directory, self.device = config, prepared, directory, device
-        self.pretrained = pretrained
+        self.pretrained, self.memory = pretrained, memory
         self.several, self.progress, self.baselines = several, progress, baselines
         self.reuse = Reuse((directory, *reuse))
         self.view = View.of(prepared, config.extra_fields)
@@ -140,6 +141,7 @@ class Story:
             calibration=self.calibrations,
             reused=self._reused(),
             config=digest(self.directory / CONFIG),
+            memorize=self.memory,
             frontier=contest,
             recommended=recommendation(contest, self.config.training.finetuning.monitor),
             errors=standard_errors(self.models, servable, self.prepared.test, sampling),

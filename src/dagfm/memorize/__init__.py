@@ -1,0 +1,1 @@
+"""Memory beside generalisation: which click rates of values and pairs a log repays, and what they become."""
