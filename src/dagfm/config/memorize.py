@@ -26,7 +26,7 @@ class MemorizeConfig(Section):
     """auto: at most so large are their tables together, about."""
     rows: PositiveInt = 1_000_000
     """auto: at most so many training rows are searched, chosen at random."""
-    gain: NonNegativeFloat = 0.0005
+    gain: NonNegativeFloat = 0.0002
     """auto: how much a field has to lower the logloss, on training rows that do not know their own label; and all of
     them together on the validation rows."""
     bins: PositiveInt = 20
