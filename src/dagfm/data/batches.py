@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagfm import metrics
 from dagfm.data.dataset import Dataset
+from dagfm.data.hiding import Hiding
 from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
@@ -68,6 +69,8 @@ class Batches:
     """Whether rows without a label take part."""
     among: Indices | None = None
     """(m,) the rows that are trained on, ascending, all with a label; None: all."""
+    hiding: Hiding | None = None
+    """Which ids the training rows do not show; None: they show all."""
 
     @property
     def per_epoch(self) -> int:
@@ -103,12 +106,18 @@ class Batches:
         teacher = None if self.teacher is None else self.teacher[chosen]
         begin, count = self._recombined_span(number, first, len(chosen))
         if self.pool is None or count == 0:
-            return Examples(self.dataset.rows.take(chosen), labels, teacher, weights, labelled)
+            rows = self._shown(self.dataset.rows.take(chosen), len(chosen))
+            return Examples(rows, labels, teacher, weights, labelled)
         slots = np.arange(begin, begin + count) % len(self.pool.logits)
         made_of, held_out = self.pool.made_of[slots], self.dataset.held_out
         rows = recombined(self.dataset.rows, self.encoder, made_of, after=chosen, held_out=held_out)
         assert teacher is not None, "a pool comes with the teacher's logits"
+        rows = self._shown(rows, len(chosen))
         return Examples(rows, labels, np.concatenate([teacher, self.pool.logits[slots]]), weights, labelled)
+
+    def _shown(self, rows: Rows, count: int) -> Rows:
+        """What the first ``count`` rows show; recombined ones show all."""
+        return rows if self.hiding is None else self.hiding.hide(rows, count)
 
     @property
     def _count(self) -> int:

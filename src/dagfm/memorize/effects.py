@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,10 +29,12 @@ class Rows:
     logits: Float64
     tokens: Int32
     """(n, columns)."""
+    folds: Int64
+    """(n,) from 0 on: rows of one fold have their logits from one model, which was trained on none of them."""
 
     def moved(self, by: Float64) -> Rows:
         """The rows under a model that says ``by`` (n,) more."""
-        return Rows(self.clicks, self.weights, self.logits + by, self.tokens)
+        return replace(self, logits=self.logits + by)
 
     @cached_property
     def losses(self) -> Float64:
@@ -50,10 +52,11 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Which value of a key each of some rows has."""
+    """Which value of a key each of some rows has, fold by fold."""
 
     of_row: Int64
-    """(n,) below ``size``; rows with an *unknown* member have a place, too, but no effect."""
+    """(n,) below ``size``, another one for each value and fold; rows with an *unknown* member have a place, too, but no
+    effect."""
     known: Int64 | None
     """(n,) whether all members are known; None where they are in all rows."""
     size: int
@@ -61,12 +64,12 @@ class Places:
     """Values that the rows hold."""
 
     @classmethod
-    def of(cls, tokens: Int32, columns: Sequence[int], sizes: Sequence[int]) -> Places:
-        """The values of the members in ``columns`` (k) of ``tokens`` (n, ...), which can have so many ids each.
+    def of(cls, rows: Rows, columns: Sequence[int], sizes: Sequence[int]) -> Places:
+        """The values of the members in ``columns`` (k) of the rows' tokens, which can have so many ids each.
 
         More combinations than ``_BUCKETS`` a row are hashed.
         """
-        keys = cross_keys([tokens[:, column] for column in columns], sizes)
+        keys = cross_keys([rows.tokens[:, column] for column in columns], sizes)
         unknown = keys == NONE
         known = ~unknown if unknown.any() else None
         size = int(2 ** np.ceil(np.log2(max(_BUCKETS * len(keys), 2))))
@@ -79,7 +82,8 @@ class Places:
             mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
             keys = (mixed >> np.uint64(64 - int(np.log2(size)))).astype(np.int64)
         distinct = int(np.count_nonzero(np.bincount(keys, minlength=size)))
-        return cls(keys, known, size, distinct)
+        folds = int(rows.folds.max(initial=0)) + 1
+        return cls(keys * folds + rows.folds, known, size * folds, distinct)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,10 @@ def effect_of(rows: Rows, places: Places) -> Effect:
 
     With residuals r and their variances w = p(1 - p) under the model, a row's effect is the sum of the other rows' r
     over the sum of their w plus the ridge 1/t. t is the variance of the effects, estimated from r_i r_j over w_i w_j of
-    all pairs of rows that share a value. Because none of it knows the row's own label, a key that tells nothing has a
-    gain of 0 on average. How often a value has been seen tells something, too: an effect for each power of two of it.
+    all pairs of rows that share a value; one t for each power of two of a value's rows, for a model has learned more of
+    the frequent ones. The others are those of the row's own fold: the model that left the residuals of another fold has
+    seen this row's label. None of it knows that label, so a key that tells nothing has a gain of 0 on average. How
+    often a value has been seen tells something, too: an effect for each power of two of it.
     """
     chance = 1.0 / (1.0 + np.exp(-np.clip(rows.logits, -40.0, 40.0)))
     residual = rows.weights * (rows.clicks - chance)
@@ -111,14 +117,16 @@ def effect_of(rows: Rows, places: Places) -> Effect:
     counts = np.bincount(of_row, minlength=size)[of_row] - 1
     if places.known is not None:
         others, variances, counts = (np.where(places.known, one, 0) for one in (others, variances, counts))
-    spread = float(residual @ others) / max(float(variance @ variances), 1e-12)
-    by = others / (variances + 1.0 / spread) if spread > 1e-9 else np.zeros(len(residual))
     steps = _steps(counts)
+    shared = np.bincount(steps, variance * variances, STEPS + 1)
+    spread = np.bincount(steps, residual * others, STEPS + 1) / np.maximum(shared, 1e-12)
+    spread = np.where((shared > 0) & (spread > 1e-9), spread, 0.0)[steps]
+    by = others * spread / (variances * spread + 1.0)
     left = np.bincount(steps, residual - by * variance, STEPS + 1)
     held = np.bincount(steps, variance, STEPS + 1)
     by = np.clip(by + (left / (held + 1.0))[steps], -_FARTHEST, _FARTHEST)
     gains = rows.gains(by)
-    fitted = np.count_nonzero(held) / 2  # what so many numbers that were fitted gain on their own
+    fitted = float(np.count_nonzero(held))  # what so many pairs of numbers gain by having been fitted
     whole = float(rows.weights.sum())
     gain = (float(gains.sum()) - fitted) / whole
     return Effect(by, gain, float(gains.std()) * len(gains) ** 0.5 / whole)

@@ -158,4 +158,4 @@ class Search:
         return self._distinct[key]
 
     def _at(self, key: Key) -> Places:
-        return Places.of(self.rows.tokens, [self.columns[name] for name in key], [self.sizes[name] for name in key])
+        return Places.of(self.rows, [self.columns[name] for name in key], [self.sizes[name] for name in key])

@@ -66,6 +66,7 @@ def run_phase(
         recombined,
         unlabelled,
         among,
+        shop.hiding,
     )
     task = Task(
         title=_title(shop, label, settings),
@@ -77,7 +78,7 @@ def run_phase(
         beta=beta,
         batches=batches,
         evaluate=lambda current: evaluate(current, prepared.valid, valid, shop.sampling),
-        counts=shop.view(network).counts,
+        counts=shop.trained_counts(network),
         seed=seed,
     )
     outcome = train(model, task, stage.directory, shop.progress)

@@ -17,6 +17,7 @@ from dagfm.config.boosted import BoostedConfig
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
 from dagfm.data.dataset import Prepared
+from dagfm.data.hiding import Hiding
 from dagfm.data.mapped import mapped
 from dagfm.encoding.rows import Float32, Int64
 from dagfm.encoding.selection import table_rows
@@ -74,6 +75,18 @@ class Workshop:
         if hidden not in self._views:
             self._views[hidden] = View.of(self.prepared, hidden)
         return self._views[hidden]
+
+    @cached_property
+    def hiding(self) -> Hiding | None:
+        """Which ids the training rows do not show."""
+        return (
+            Hiding.of(self.prepared.train, self.prepared.encoder) if self.config.training.unseen == "hidden" else None
+        )
+
+    def trained_counts(self, network: NetworkConfig) -> Int64:
+        """(table rows,) how often training looks each row of a network's embedding up."""
+        view = self.view(network)
+        return view.counts if self.hiding is None else self.hiding.seen(view.counts, view.encoder)
 
     @property
     def sampling(self) -> Sampling:
@@ -204,6 +217,7 @@ class Workshop:
                 "seed": self.seed,
                 "batch_size": self.batch_size,
                 "initialisation": self.config.training.initialisation,
+                **({} if self.config.training.unseen == "mean" else {"unseen": self.config.training.unseen}),
                 **own,
             },
             **more,
