@@ -26,7 +26,7 @@ def values_of(
     return into
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=6, max_size=60),
     st.sampled_from([None, 0.0, 5.0]),

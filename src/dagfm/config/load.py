@@ -194,7 +194,7 @@ def _is_tag(part: object, before: object) -> bool:
     """
     networks = {one.model_fields["network"].default for one in _models_in(TeacherConfig)}
     named = (isinstance(before, int) or before == "over") and part in networks
-    return named or part in {"literal['auto']", "constrained-int", "constrained-float"}
+    return named or str(part).startswith(("literal[", "constrained-", "tuple["))
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -265,6 +265,15 @@ class Config(Section):
         return self.extra_fields.difference(network.extra_fields if isinstance(network, NetworkSettings) else ())
 
     @property
+    def unseen(self) -> Literal["mean", "hidden"]:
+        """What ``training.unseen`` comes to."""
+        said = self.training.unseen
+        if said != "auto":
+            return said
+        crossed = any(field.cross is not None and not field.is_target for field in self.fields)
+        return "hidden" if crossed and self.preset == "default" else "mean"
+
+    @property
     def student_schema(self) -> Schema:
         """The fields that students see, and whoever scores with them has to have."""
         return self.schema_.without(self.extra_fields)

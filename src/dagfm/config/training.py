@@ -26,9 +26,10 @@ class TrainingConfig(Section):
     """Threads of the trainer; more than one stalls on a small busy machine."""
     initialisation: Literal["default", "reference"] = "default"
     """reference: the distributions of the reference implementation."""
-    unseen: Literal["mean", "hidden"] = "mean"
+    unseen: Literal["auto", "mean", "hidden"] = "auto"
     """What stands for an id that training rows do not hold. mean: the mean of the field's vectors by frequency; hidden:
-    a vector that is learned, from training rows whose id no other row holds."""
+    a vector that is learned, from training rows whose id no other row holds. auto: hidden where a field is a cross with
+    vectors of its own, whose combinations mostly come once."""
     teacher_training: PhaseConfig = PhaseConfig(
         learning_rate=1e-2, epochs="auto", patience=5, decay="auto", dropout="auto", ema=0.999
     )

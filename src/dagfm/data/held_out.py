@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,11 @@ from dagfm.encoding.beta import Beta
 from dagfm.encoding.rows import Indices, Int32
 from dagfm.encoding.statistics import Statistics, told
 from dagfm.encoding.values import Float64
-from dagfm.files import write_array
+from dagfm.files import write_array, write_column
 
 FOLDER = "folds"
+FILES = ("ids", "clicks", "rows", "folds")
+"""Of each statistic: what the folds hold, one after the other, and where each begins and ends with its prior."""
 NOTHING = 1e-6
 """Weighted rows that are none: what was added and taken back may leave a rounding error."""
 
@@ -63,22 +66,46 @@ class HeldOut:
             found[here] = told(np.maximum(statistics.clicks[source] - own_clicks, 0.0), left, prior)
         return found
 
-    def _table(self, name: str, fold: int) -> tuple[Int32, Float64, Beta]:
+    def _table(self, name: str, fold: int) -> tuple[Int32, tuple[Float64, Float64], Beta]:
         """The source ids that a fold holds, ascending, their clicks and rows, and the prior of the other folds."""
-        if (name, fold) not in self._tables:
-            ids, sums, prior = (mapped(self.folders[name] / f"{fold}-{part}.npy") for part in ("ids", "sums", "prior"))
-            self._tables[name, fold] = ids, sums, Beta(*map(float, prior))
-        return self._tables[name, fold]
+        ids, clicks, rows, folds = self._files(name)
+        begin, end, *prior = folds[fold]
+        here = slice(int(begin), int(end))
+        return ids[here], (clicks[here], rows[here]), Beta(*map(float, prior))
+
+    def _files(self, name: str) -> list[NDArray[Any]]:
+        if name not in self._opened:
+            self._opened[name] = [mapped(self.folders[name] / f"{file}.npy") for file in FILES]
+        return self._opened[name]
 
     @cached_property
-    def _tables(self) -> dict[tuple[str, int], tuple[Int32, Float64, Beta]]:
+    def _opened(self) -> dict[str, list[NDArray[Any]]]:
         return {}
 
 
-def write_fold(folder: Path, fold: int, ids: Int32, clicks: Float64, rows: Float64, prior: Beta) -> tuple[str, ...]:
-    """Write what one fold holds of each of its source ids (m,), ascending, and the prior that the others give; returns
-    the files' names in ``folder``."""
-    write_array(folder / f"{fold}-ids.npy", ids)
-    write_array(folder / f"{fold}-sums.npy", np.stack([clicks, rows]))
-    write_array(folder / f"{fold}-prior.npy", np.array([prior.clicks, prior.others]))
-    return tuple(f"{fold}-{name}.npy" for name in ("ids", "sums", "prior"))
+class HeldOutWriter:
+    """Gathers what each fold holds of one statistic's source ids, in files, and puts it together at the end."""
+
+    def __init__(self, folder: Path, room: Path) -> None:
+        """``folder``: where the tables go; ``room``: a folder to work in."""
+        self._folder, self._room = folder, room
+        self._parts: list[int] = []
+        self._folds: list[tuple[float, ...]] = []
+
+    def add(self, ids: Int32, clicks: Float64, rows: Float64, prior: Beta) -> None:
+        """The next fold: its source ids (m,), ascending, with their clicks and rows, and the prior that others give."""
+        number, begin = len(self._folds), sum(self._parts)
+        arrays: tuple[NDArray[Any], ...] = (ids, clicks, rows)
+        for file, array in zip(FILES, arrays, strict=False):
+            np.save(self._room / f"held-out-{file}-{number}.npy", array)
+        self._parts.append(len(ids))
+        self._folds.append((begin, begin + len(ids), prior.clicks, prior.others))
+
+    def close(self) -> None:
+        """Write the tables."""
+        for file, kind in zip(FILES, (np.int32, np.float64, np.float64), strict=False):
+            paths = [self._room / f"held-out-{file}-{number}.npy" for number in range(len(self._parts))]
+            write_column(self._folder / f"{file}.npy", kind, sum(self._parts), map(mapped, paths))
+            for path in paths:
+                path.unlink()
+        write_array(self._folder / f"{FILES[-1]}.npy", np.array(self._folds))

@@ -61,7 +61,7 @@ def find_memory(
         "hidden": sorted(config.extra_fields),
         "network": network_of(config).model_dump(mode="json"),
         "embedding": config.embedding.model_dump(),
-        "training": config.training.model_dump(mode="json", include={"seed", "batch_size", "initialisation"}),
+        "training": config.training.model_dump(mode="json", include={"seed", "batch_size", "initialisation", "unseen"}),
         "teacher_training": config.training.teacher_training.model_dump(),
     }
     directory = home / STORE / "memorize" / fingerprint(told_by)

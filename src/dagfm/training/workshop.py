@@ -217,7 +217,7 @@ class Workshop:
                 "seed": self.seed,
                 "batch_size": self.batch_size,
                 "initialisation": self.config.training.initialisation,
-                **({} if self.config.training.unseen == "mean" else {"unseen": self.config.training.unseen}),
+                **({} if self.config.unseen == "mean" else {"unseen": self.config.unseen}),
                 **own,
             },
             **more,

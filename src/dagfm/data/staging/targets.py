@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.data.held_out import NOTHING, write_fold
+from dagfm.data.held_out import NOTHING, HeldOutWriter
 from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.split import PARTS
 from dagfm.data.staging.assemble import source_file
@@ -111,6 +111,7 @@ def out_of_fold(
     held = sum(np.bincount(folds.of_row[block], minlength=folds.count) for block in blocks(len(ids)))
     limits = np.cumsum(np.append(0, held))
     tally = _Tally(ids, clicks, weights, size)
+    writer = HeldOutWriter(tables, folder) if tables is not None else None
     if not folds.in_time:
         tally.add(slice(0, len(ids)))
     for fold in range(folds.count):
@@ -121,9 +122,11 @@ def out_of_fold(
         for block in blocks(len(rows)):
             here = rows[block]
             into[:, here] = told(*tally.of(ids[here]), prior).T
-        if tables is not None and len(rows):
-            write_fold(tables, fold, *tally.sums(rows), prior)
+        if writer is not None:
+            writer.add(*tally.sums(rows), prior)
         tally.add(rows)
+    if writer is not None:
+        writer.close()
     return tally.clicks_of, tally.rows_of, tally.prior(smoothing)
 
 
