@@ -53,7 +53,7 @@ class Places:
     """Which value of a key each of some rows has."""
 
     of_row: Int64
-    """(n,) below ``size``; rows with an *unknown* member have a place, too, but no effect."""
+    """(n,) below ``size``; rows with an *unknown* member have a place, too, and are told of no other row."""
     known: Int64 | None
     """(n,) whether all members are known; None where they are in all rows."""
     size: int
