@@ -107,8 +107,8 @@ def test_it_is_better_than_without(found: Watched, planted: Path, monkeypatch: p
 
 def test_what_was_found_is_not_searched_again(found: Watched, planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(planted.parent)
-    monkeypatch.setattr(choice, "_searched", None)
-    monkeypatch.setattr(choice, "_proved", None)
+    monkeypatch.setattr(choice, "searched", None)
+    monkeypatch.setattr(choice, "proved", None)
     again = dagfm.fit(config(planted), "again", progress=Silent())
     assert again.results["memorize"] == found[0].results["memorize"]
 
@@ -131,16 +131,16 @@ def test_an_interrupted_search_goes_on_and_finds_the_same(
     found: Watched, planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    proved = choice._proved
+    proved = choice.proved
 
     def killed(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(choice, "_proved", killed)
+    monkeypatch.setattr(choice, "proved", killed)
     with pytest.raises(KeyboardInterrupt):
         dagfm.fit(config(planted, phase="teacher_training"), "run", progress=Silent())
     assert not list(tmp_path.rglob(choice.FILE))
-    monkeypatch.setattr(choice, "_proved", proved)
+    monkeypatch.setattr(choice, "proved", proved)
     watch = Told()
     run = dagfm.fit(config(planted, phase="teacher_training"), "run", progress=watch)
     trained = [line for line in watch.lines if "without memory" in line]

@@ -68,9 +68,9 @@ def find_memory(
     done = directory / FILE
     if not done.exists():
         started = time.perf_counter()
-        found = _searched(config, prepared, directory, device, progress)
+        found = searched(config, prepared, directory, device, progress)
         chosen = [one for one in found if one.refused is None]
-        kept, trials = _proved(config, prepared, prepare, [one.key for one in chosen], directory, device, progress)
+        kept, trials = proved(config, prepared, prepare, [one.key for one in chosen], directory, device, progress)
         for one in chosen[kept.fields :]:
             one.refused = "not better on validation rows"
         facts = {
@@ -85,7 +85,7 @@ def find_memory(
     return Memory(keys, facts, directory)
 
 
-def _searched(
+def searched(
     config: Config, prepared: Prepared, directory: Path, device: torch.device, progress: Progress
 ) -> list[Found]:
     """All keys that were looked at; those that were found come first, in their order, and are not refused."""
@@ -106,7 +106,7 @@ def _searched(
     return search.run()
 
 
-def _proved(
+def proved(
     config: Config,
     prepared: Prepared,
     prepare: Prepare,

@@ -29,8 +29,9 @@ class Rows:
     logits: Float64
     tokens: Int32
     """(n, columns)."""
-    folds: Int64
-    """(n,) from 0 on: rows of one fold have their logits from one model, which was trained on none of them."""
+    folds: Int64 | None = None
+    """(n,) from 0 on: rows of one fold have their logits from one model, which was trained on none of them; None where
+    all have them from one."""
 
     def moved(self, by: Float64) -> Rows:
         """The rows under a model that says ``by`` (n,) more."""
@@ -55,13 +56,14 @@ class Places:
     """Which value of a key each of some rows has, fold by fold."""
 
     of_row: Int64
-    """(n,) below ``size``, another one for each value and fold; rows with an *unknown* member have a place, too, but no
-    effect."""
+    """(n,) below ``size``, another one for each value and fold; rows with an *unknown* member have a place, too, and
+    are told of no other row."""
     known: Int64 | None
     """(n,) whether all members are known; None where they are in all rows."""
     size: int
     distinct: int
     """Values that the rows hold."""
+    folds: int
 
     @classmethod
     def of(cls, rows: Rows, columns: Sequence[int], sizes: Sequence[int]) -> Places:
@@ -82,8 +84,10 @@ class Places:
             mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
             keys = (mixed >> np.uint64(64 - int(np.log2(size)))).astype(np.int64)
         distinct = int(np.count_nonzero(np.bincount(keys, minlength=size)))
+        if rows.folds is None:
+            return cls(keys, known, size, distinct, 1)
         folds = int(rows.folds.max(initial=0)) + 1
-        return cls(keys * folds + rows.folds, known, size * folds, distinct)
+        return cls(keys * folds + rows.folds, known, size * folds, distinct, folds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +134,16 @@ def effect_of(rows: Rows, places: Places) -> Effect:
     whole = float(rows.weights.sum())
     gain = (float(gains.sum()) - fitted) / whole
     return Effect(by, gain, float(gains.std()) * len(gains) ** 0.5 / whole)
+
+
+def share_of_one_label(rows: Rows, places: Places) -> float:
+    """Of the rows whose value has a click and another row, the share whose value has clicks alone; 0 where there are
+    none. Where it is nearly 1, the label is that of the value: a click once is a click again."""
+    of_row = places.of_row // places.folds
+    counts = np.bincount(of_row)[of_row]
+    clicks = np.bincount(of_row, rows.clicks)[of_row]
+    again = (counts > 1) & (clicks > 0)
+    return float(np.mean(clicks[again] >= counts[again])) if again.any() else 0.0
 
 
 def _steps(counts: Int64) -> Indices:

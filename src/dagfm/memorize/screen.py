@@ -10,7 +10,7 @@ import numpy as np
 
 from dagfm.config.memorize import Key, MemorizeConfig
 from dagfm.data.threads import in_threads
-from dagfm.memorize.effects import Effect, Places, Rows, effect_of
+from dagfm.memorize.effects import Effect, Places, Rows, effect_of, share_of_one_label
 from dagfm.progress import Progress
 
 SHORTLIST = 24
@@ -37,6 +37,8 @@ class Found:
     """Combinations in all training rows, about."""
     refused: str | None = None
     """Why it is not taken."""
+    one_label: float | None = None
+    """Of a chosen key: the share of rows with a click's value whose value has clicks alone, see ``effects``."""
 
     @property
     def megabytes(self) -> float:
@@ -76,6 +78,7 @@ class Search:
             if best is None:
                 break
             chosen.append(best)
+            best.one_label = share_of_one_label(self.rows, self._at(best.key))
             self.progress.line(f"{' x '.join(best.key)}: logloss -{best.gain:.5f}")
             for _ in range(_ROUNDS):
                 rows = rows.moved(self._effect(rows, best.key).by)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_ALWAYS = 0.9
+"""Share of rows of clicked values without a non-click from which it is worth a line."""
 _REFUSED = 5
 """Refused keys that are told, the best first."""
 
@@ -23,6 +25,12 @@ def memory_told(facts: Mapping[str, Any]) -> list[str]:
     for name, one in zip(names, shown, strict=True):
         what = f"logloss -{one['gain']:.5f}  {one['values']:>10,} values  {one['megabytes']:>7,.1f} MB"
         lines.append(f"  {name:<{width}}  {what}  {'taken' if one['refused'] is None else one['refused']}")
+    for name, one in zip(names, taken, strict=False):
+        if len(one["key"]) > 1 and one["one_label"] >= _ALWAYS:
+            lines.append(
+                f"  {name}: {100 * one['one_label']:.0f} % of what was clicked once was clicked always. If the log was "
+                "made that way, test figures tell of memory alone (docs/memorize.md)"
+            )
     trials = ", ".join(f"{one['fields']} fields {one['logloss']:.5f}" for one in facts["trials"])
     lines.append(f"  validation logloss of the student's network on clicks alone: {trials}")
     return lines

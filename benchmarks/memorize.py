@@ -1,0 +1,194 @@
+"""What does it cost to find the click rates that a log repays, and what does it cost to serve them?
+
+    python benchmarks/memorize.py
+    python benchmarks/memorize.py --rows 125_000 --ids 30_000 --rounds 3
+
+The search of `memorize: auto` up to its trials, on a simulated log with a planted pair, in a process of its own: the
+networks without memory, then the keys. Then a row's way from a table or a dict to its probability, for a student with
+five memorised pairs of the fields with most ids and for one without, in turns. Goals, at 39 fields and 1M training rows
+on two cores: the search takes at most 5 minutes and 2 GB; a row with five pairs costs at most 1.5 times one without.
+Not a goal: accuracy; the students are trained for a moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from preparation import DAGFM
+from training import Silent
+
+PAIRS = 5
+TABLE, SINGLE = 1000, 100
+"""Rows of a table that is scored at once, and how many are scored one by one."""
+BRIEF = ("teacher_training", "distillation", "finetuning")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_250_000, help="four fifths of them are training rows")
+    parser.add_argument("--fields", type=int, default=39)
+    parser.add_argument("--ids", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=15, help="of scoring")
+    parser.add_argument("--only", choices=["search", "serve"])
+    parser.add_argument("--worker", nargs=2, metavar=("LOG", "HOME"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        print(json.dumps(searched_once(*map(Path, options.worker))))
+        return
+    with tempfile.TemporaryDirectory(prefix="memorize-") as scratch:
+        log = Path(scratch) / "log"
+        shape = ["--rows", options.rows, "--fields", options.fields, "--ids", options.ids]
+        what = [*map(str, shape), "--floats", "0", "--pair-effect", "1", "-o", str(log)]
+        subprocess.run([*DAGFM, "--quiet", "data", "simulate", *what], check=True, stdout=subprocess.DEVNULL)
+        if options.only != "serve":
+            search(log)
+        if options.only != "search":
+            serve(log, options.rounds)
+
+
+def search(log: Path) -> None:
+    """The search, in a process that finds the rows prepared."""
+    subprocess.run(
+        [*DAGFM, "--quiet", "data", "prepare", str(log / "dagfm.yaml")], check=True, stdout=subprocess.DEVNULL
+    )
+    with tempfile.TemporaryDirectory(prefix="memorize-") as home:
+        command = [sys.executable, __file__, "--worker", str(log), home]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found = ", ".join(told["found"]) or "none"
+    print(f"{told['rows']:,} training rows, {told['keys']:,} keys looked at, found: {found}")
+    print(f"{'':24}{'seconds':>10}{'processor s':>13}{'peak MB':>10}")
+    for name, part in told["parts"].items():
+        print(f"{name:24}{part['seconds']:10.1f}{part['processor']:13.1f}{part['peak']:10,.0f}")
+    both = told["parts"].values()
+    seconds, peak = sum(part["seconds"] for part in both), max(part["peak"] for part in both)
+    print(f"{'both':24}{seconds:10.1f}{sum(part['processor'] for part in both):13.1f}{peak:10,.0f}")
+    print("(goal: at most 300 s and 2,000 MB)")
+    print(f"a trial's training, of which up to four follow: {told['trial']:.1f} s", flush=True)
+
+
+class Parts(Silent):
+    """Seconds, processor seconds and peak of anonymous memory before and after the search of keys starts."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, float]] = {}
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._watched, daemon=True)
+        self._begin("networks without memory")
+        self._watch.start()
+
+    def start(self, title: str, rows: int, done: int = 0) -> None:
+        if title == "searching keys":
+            self.end()
+            self._begin("search")
+
+    def end(self) -> None:
+        """The part that runs is over."""
+        processor, now = _processor(), time.perf_counter()
+        self.found[self._name] |= {"seconds": now - self._started[0], "processor": processor - self._started[1]}
+
+    def close(self) -> None:
+        """Stop watching."""
+        self.end()
+        self._over.set()
+        self._watch.join()
+
+    def _begin(self, name: str) -> None:
+        self._name = name
+        self.found[name] = {"peak": 0.0}
+        self._started = time.perf_counter(), _processor()
+
+    def _watched(self) -> None:
+        while not self._over.wait(0.02):
+            lines = Path("/proc/self/status").read_text().splitlines()
+            held = next(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon"))
+            part = self.found[self._name]
+            part["peak"] = max(part["peak"], held)
+
+
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def searched_once(log: Path, home: Path) -> dict[str, Any]:
+    """What `memorize: auto` does before its trials, and a trial without memorised fields."""
+    import torch  # noqa: PLC0415 - the other processes need none
+
+    from dagfm.config import load_config  # noqa: PLC0415
+    from dagfm.data.prepare import prepare  # noqa: PLC0415
+    from dagfm.memorize.choice import proved, searched  # noqa: PLC0415
+    from dagfm.training.allocator import keep_freed_memory  # noqa: PLC0415
+
+    config = load_config(log / "dagfm.yaml", ["memorize=auto"])
+    torch.set_num_threads(config.training.threads)
+    prepared = prepare(config, log)
+    keep_freed_memory()
+    parts = Parts()
+    device = torch.device("cpu")
+    found = searched(config, prepared, home, device, parts)
+    parts.close()
+    trial, _ = proved(config, prepared, lambda _: prepared, [], home, device, Silent())
+    return {
+        "rows": len(prepared.train),
+        "keys": len(found),
+        "found": [" x ".join(one.key) for one in found if one.refused is None],
+        "parts": parts.found,
+        "trial": trial.seconds,
+    }
+
+
+def serve(log: Path, rounds: int) -> None:
+    """Scoring raw rows with and without memorised pairs, in turns."""
+    import dagfm  # noqa: PLC0415 - after the processes of the search
+
+    plain = dagfm.load_config(log / "dagfm.yaml")
+    largest = sorted(plain.fields, key=lambda field: field.name)[-2 * PAIRS :]
+    pairs = [[largest[2 * index].name, largest[2 * index + 1].name] for index in range(PAIRS)]
+    scorers = {}
+    with tempfile.TemporaryDirectory(prefix="memorize-") as runs:
+        for name, memorize in (("without", "none"), ("five pairs", json.dumps(pairs))):
+            brief = [f"training.{phase}.epochs=1" for phase in BRIEF]
+            asked = ["teacher=fm", "distillation.recombined=0", f"memorize={memorize}", *brief]
+            run = dagfm.fit(log / "dagfm.yaml", Path(runs) / name, overrides=asked, progress=Silent())
+            scorers[name] = run.scorer()
+    frame = pl.read_parquet(log / "clicks-*.parquet", n_rows=TABLE)
+    rows = frame.head(SINGLE).to_dicts()
+
+    def one_by_one(scorer: Any) -> None:
+        for row in rows:
+            scorer.predict([row])
+
+    works: dict[str, tuple[int, Callable[[Any], Any]]] = {
+        f"tables of {TABLE:,}": (TABLE, lambda scorer: scorer.predict(frame)),
+        "dicts, one by one": (SINGLE, one_by_one),
+    }
+    print(f"\n{'microseconds a row':24}{'without':>10}{'five pairs':>12}{'ratio':>8}   of processor time")
+    for title, (count, work) in works.items():
+        took: dict[str, list[tuple[float, float]]] = {name: [] for name in scorers}
+        for _ in range(rounds + 1):
+            for name, scorer in scorers.items():
+                before = time.perf_counter(), time.process_time()
+                work(scorer)
+                took[name].append((time.perf_counter() - before[0], time.process_time() - before[1]))
+        # The first round fills what a scorer keeps.
+        wall, processor = ([statistics.median(one[at] for one in took[name][1:]) for name in scorers] for at in (0, 1))
+        alone, memorised = (1e6 * one / count for one in wall)
+        told = f"{memorised / alone:8.2f}   {processor[1] / processor[0]:.2f}"
+        print(f"{title:24}{alone:10.1f}{memorised:12.1f}{told}")
+    print("(goal: at most 1.50)")
+
+
+if __name__ == "__main__":
+    main()
