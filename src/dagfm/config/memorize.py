@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field as AtLeast
 from pydantic import NonNegativeFloat, PositiveInt, field_validator
 
 from dagfm.config.section import Section
@@ -29,7 +30,7 @@ class MemorizeConfig(Section):
     gain: NonNegativeFloat = 0.0002
     """auto: how much a field has to lower the logloss, on training rows that do not know their own label; and all of
     them together on the validation rows."""
-    bins: PositiveInt = 20
+    bins: Annotated[int, AtLeast(ge=2)] = 20
     """Ranges of the click rate that a field tells apart; see ``bins`` of a field."""
 
     @field_validator("keys", mode="before")
