@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from dagfm.config import Config
 from dagfm.config.networks import DAGFMConfig
-from dagfm.encoding.rows import Int64
+from dagfm.encoding.rows import Float32, Int64
 from dagfm.memorize.effects import Rows
+from dagfm.memorize.together import side_by_side
+from dagfm.progress import Progress
 from dagfm.training.phases import Fold, train_teacher
 from dagfm.training.scoring import chunks_of, score_chunks, scores_of
 from dagfm.training.workshop import Workshop
@@ -33,19 +37,22 @@ def rows_without_memory(shop: Workshop, network: DAGFMConfig, chosen: Int64, dir
     fold_of = np.arange(len(chosen)) % FOLDS
     np.random.default_rng(shop.seed_of("memorize/folds")).shuffle(fold_of)
     epochs = int(np.clip(round(_STEPS * shop.batch_size * FOLDS / max(len(chosen), 1)), 2, 20))
-    settings = {**network.training, "epochs": epochs}
+    alone = network.model_copy(update={"training": {**network.training, "epochs": epochs}})
+
+    def asked(fold: int, watch: Progress) -> tuple[Int64, Float32]:
+        """The rows of a fold, and what the network says of them that has not seen them."""
+        told = replace(shop, progress=watch)
+        seen, rows = (np.flatnonzero(ones) for ones in (fold_of != fold, fold_of == fold))
+        among = Fold(fold + 1, FOLDS, chosen[seen])
+        place = directory / f"fold-{fold + 1}"
+        trained = train_teacher(told, f"without memory, fold {fold + 1}", alone, place, fold=among)
+        scores = scores_of(told.trained(trained))
+        return rows, score_chunks(scores, chunks_of(train.rows, chosen[rows]), len(rows))
+
     logits = np.empty(len(chosen), np.float64)
-    for fold in range(FOLDS):
-        seen, asked = (np.flatnonzero(chosen_ones) for chosen_ones in (fold_of != fold, fold_of == fold))
-        trained = train_teacher(
-            shop,
-            f"without memory, fold {fold + 1}",
-            network.model_copy(update={"training": settings}),
-            directory / f"fold-{fold + 1}",
-            fold=Fold(fold + 1, FOLDS, chosen[seen]),
-        )
-        scores = scores_of(shop.trained(trained))
-        logits[asked] = score_chunks(scores, chunks_of(train.rows, chosen[asked]), len(asked))
+    trainings = [partial(asked, fold) for fold in range(FOLDS)]
+    for rows, found in side_by_side("without memory", trainings, shop.progress, shop.device):
+        logits[rows] = found
     weights = np.ones(len(chosen)) if train.weights is None else np.asarray(train.weights[chosen], np.float64)
     clicks = np.asarray(train.labels[chosen], np.float64)
-    return Rows(clicks, weights, logits, np.asarray(train.rows.tokens[chosen]))
+    return Rows(clicks, weights, logits, np.asfortranarray(train.rows.tokens[chosen]))  # asked for by column
