@@ -48,4 +48,4 @@ def rows_without_memory(shop: Workshop, network: DAGFMConfig, chosen: Int64, dir
         logits[asked] = score_chunks(scores, chunks_of(train.rows, chosen[asked]), len(asked))
     weights = np.ones(len(chosen)) if train.weights is None else np.asarray(train.weights[chosen], np.float64)
     clicks = np.asarray(train.labels[chosen], np.float64)
-    return Rows(clicks, weights, logits, np.asarray(train.rows.tokens[chosen]), fold_of)
+    return Rows(clicks, weights, logits, np.asfortranarray(train.rows.tokens[chosen]), fold_of)  # asked for by column

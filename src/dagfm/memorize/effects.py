@@ -14,6 +14,8 @@ from dagfm.encoding.values import Float64
 
 STEPS = 12
 """Powers of two of the count that are told apart, and one step for a value that no other row has."""
+_STEP_OF = np.minimum(np.ceil(np.log2(np.arange(2.0**STEPS) + 1.0)), STEPS).astype(np.int64)
+"""The step of each count; the last one holds all above."""
 _FARTHEST = 4.0
 """An effect is one Newton step; further than that it is not believed."""
 _BUCKETS = 4
@@ -36,6 +38,12 @@ class Rows:
     def moved(self, by: Float64) -> Rows:
         """The rows under a model that says ``by`` (n,) more."""
         return replace(self, logits=self.logits + by)
+
+    @cached_property
+    def residuals(self) -> tuple[Float64, Float64]:
+        """(n,) clicks beyond the model's chance, and (n,) the variance of the click under it, both weighted."""
+        chance = 1.0 / (1.0 + np.exp(-np.clip(self.logits, -40.0, 40.0)))
+        return self.weights * (self.clicks - chance), self.weights * chance * (1.0 - chance)
 
     @cached_property
     def losses(self) -> Float64:
@@ -112,9 +120,7 @@ def effect_of(rows: Rows, places: Places) -> Effect:
     seen this row's label. None of it knows that label, so a key that tells nothing has a gain of 0 on average. How
     often a value has been seen tells something, too: an effect for each power of two of it.
     """
-    chance = 1.0 / (1.0 + np.exp(-np.clip(rows.logits, -40.0, 40.0)))
-    residual = rows.weights * (rows.clicks - chance)
-    variance = rows.weights * chance * (1.0 - chance)
+    residual, variance = rows.residuals
     of_row, size = places.of_row, places.size
     others = np.bincount(of_row, residual, size)[of_row] - residual
     variances = np.bincount(of_row, variance, size)[of_row] - variance
@@ -148,8 +154,7 @@ def share_of_one_label(rows: Rows, places: Places) -> float:
 
 def _steps(counts: Int64) -> Indices:
     """(n,) 0 for no other row, 1 for one, 2 for two or three, and so on."""
-    logs = np.floor(np.log2(np.maximum(counts, 1))).astype(np.int64) + 1
-    return np.where(counts > 0, np.minimum(logs, STEPS), 0)
+    return np.take(_STEP_OF, np.minimum(counts, len(_STEP_OF) - 1))
 
 
 def sample(count: int, most: int, seed: int) -> Int64:

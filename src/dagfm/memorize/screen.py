@@ -82,8 +82,8 @@ class Search:
             self.progress.line(f"{' x '.join(best.key)}: logloss -{best.gain:.5f}")
             for _ in range(_ROUNDS):
                 rows = rows.moved(self._effect(rows, best.key).by)
-            for triple in self._extended(best.key, names):
-                found.setdefault(triple, self._look(triple))
+            triples = [triple for triple in self._extended(best.key, names) if triple not in found]
+            found |= {one.key: one for one in in_threads(self._look, triples)}
         for one in found.values():
             if one not in chosen and one.refused is None:
                 over = len(chosen) >= self.config.fields and self._pays(one)
