@@ -7,6 +7,7 @@ such a log learns how well it remembers pairs.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,9 @@ def make_usage(folder: Path, seed: int = 5) -> None:
         "data:\n  train: train.parquet\n  valid: valid.parquet\n  test: test.parquet\n  label: label\n\n"
         f"fields:\n{fields}"
     )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("give a folder to write")
+    make_usage(Path(sys.argv[1]))
