@@ -2,11 +2,13 @@
 
     python experiments/defaults/study.py default --ml-100k data/ml-100k --ml-1m experiments/ml-1m/ml-1m.parquet
     python experiments/defaults/study.py slow --ml-100k data/ml-100k --set training.distillation.learning_rate=0.005
+    python experiments/defaults/study.py none --no-scratch --reuse default --set student.connect=none
 
 Runs one configuration, the defaults with the given ``--set``, over up to five data sets and some seeds, adds a line for
 every model to ``results.jsonl`` beside this file, and prints means with paired differences to the configuration
-``--base``. What is in the file is not run again. MovieLens 100k and 1M are left out unless their place is given; three
-logs are made where ``--work`` says:
+``--base``. What is in the file is not run again, and what a configuration named by ``--reuse`` has trained from equal
+inputs is taken over from its run. MovieLens 100k and 1M are left out unless their place is given; three logs are made
+where ``--work`` says:
 
 - sparse: 300,000 rows, 12 fields, 100,000 ids: most ids are seen a few times;
 - imbalanced: 500,000 rows, 15 fields, a third of them numbers, 2 % clicks, interactions up to order 3;
@@ -82,7 +84,12 @@ def run(name: str, data: str, config: dict[str, Any], seed: int, options: argpar
     overrides = [*options.set, f"training.seed={seed}"]
     started = time.perf_counter()
     results = dagfm.fit(
-        config, place, overrides=overrides, baselines=options.baseline, progress=LoggedProgress()
+        config,
+        place,
+        overrides=overrides,
+        baselines=options.baseline if options.scratch else (),
+        progress=LoggedProgress(),
+        reuse=[place.parent / f"{other}-{seed}" for other in options.reuse],
     ).results
     seconds = time.perf_counter() - started
     return [
@@ -148,6 +155,8 @@ def main() -> None:
     parser.add_argument("--base", default="default", help="configuration that the others are compared with")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--baseline", action="append", default=["scratch"], choices=["scratch", "fm"])
+    parser.add_argument("--no-scratch", dest="scratch", action="store_false", help="no baselines")
+    parser.add_argument("--reuse", action="append", default=[], metavar="NAME", help="configuration to take over from")
     parser.add_argument("--ml-100k", type=Path, metavar="DIR", help="folder of ml-100k.inter, .user and .item")
     parser.add_argument("--ml-1m", type=Path, metavar="FILE", help="what experiments/ml-1m/build.py made")
     parser.add_argument("--only", action="append", default=[], metavar="DATA", help="of the data sets, these alone")

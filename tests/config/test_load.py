@@ -59,6 +59,12 @@ def test_a_phase_keeps_the_defaults_it_does_not_name() -> None:
     assert (phase.epochs, phase.decay, phase.dropout) == (2, "auto", "auto")
 
 
+def test_an_fm_is_tried_with_less_decay_than_the_student_on_clicks_alone() -> None:
+    training = load_config(MINIMAL, ["training.fm.epochs=2"]).training
+    least = [min(decay for decay in one.decay if decay != "auto") for one in (training.fm, training.scratch)]
+    assert least[0] < least[1] / 10
+
+
 def test_the_preset_can_be_set_on_the_command_line(tmp_path: Path) -> None:
     assert load_config(_file(tmp_path), ["preset=paper"]).distillation.embedding == "teacher_frozen"
 

@@ -37,7 +37,9 @@ class TrainingConfig(Section):
     # By logloss: AUC on validation rows is noisier, and the best of a few epochs by it was worse than no finetuning.
     finetuning: PhaseConfig = PhaseConfig(learning_rate=5e-4, epochs=3, monitor="logloss", ema=0.999)
     scratch: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
-    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999)
+    # Nothing scales the products of an FM's vectors: decay that suits other networks leaves few directions of them, and
+    # the best one differs a hundredfold between logs.
+    fm: ScratchConfig = ScratchConfig(learning_rate=1e-2, epochs=14, patience=5, ema=0.999, decay=(3e-6, 3e-5, 3e-4))
 
     @model_validator(mode="before")
     @classmethod
