@@ -42,7 +42,7 @@ def config(path: Path, **more: Any) -> dict[str, Any]:
         ],
         "embedding": {"size": 4},
         "teacher": {"network": "dagfm", "training": {"dropout": 0.0}},
-        "memorize": "auto",
+        "memorize": {"keys": "auto", "fields": 1},
         "training": {
             "seed": 5,
             "batch_size": 256,

@@ -182,3 +182,22 @@ def test_rows_of_another_fold_are_not_asked() -> None:
     parted = replace(whole, folds=np.arange(4000) % 2)
     assert effect_of(whole, Places.of(whole, [0], [2000])).by.std() > 0.5
     assert effect_of(parted, Places.of(parted, [0], [2000])).by.std() == 0
+
+
+def test_a_model_that_is_too_sure_is_put_right_fold_by_fold() -> None:
+    random = np.random.default_rng(8)
+    logits = random.normal(size=40_000)
+    clicks = (random.random(40_000) < 1 / (1 + np.exp(-logits))).astype(float)
+    folds = np.arange(40_000) % 2
+    sure = np.where(folds == 0, 2.0 * logits + 0.5, 0.7 * logits - 1.0)
+    tokens = random.integers(0, 50, (40_000, 1)).astype(np.int32)
+    rows = Rows(clicks, np.ones(40_000), sure, tokens, folds)
+    right = rows.calibrated()
+    assert np.abs(right.logits - logits).mean() < 0.05
+    assert effect_of(rows, Places.of(rows, [0], [50])).gain > 0.01
+    assert abs(effect_of(right, Places.of(right, [0], [50])).gain) < 1e-4
+
+
+def test_clicks_alone_are_put_right_to_finite_logits() -> None:
+    rows = Rows(np.ones(50), np.ones(50), np.linspace(-1, 1, 50), np.zeros((50, 1), np.int32))
+    assert np.isfinite(rows.calibrated().logits).all()

@@ -26,7 +26,7 @@ from dagfm.training.phases import train_teacher
 from dagfm.training.workshop import Workshop, kept_logits
 
 FILE = "memorize.json"
-_VERSION = 2
+_VERSION = 3
 """Of the search: another one finds other keys."""
 _TOLD = 20
 """Refused keys that are kept in the file, the best first."""

@@ -16,6 +16,7 @@ STEPS = 12
 """Powers of two of the count that are told apart, and one step for a value that no other row has."""
 _STEP_OF = np.minimum(np.ceil(np.log2(np.arange(2.0**STEPS) + 1.0)), STEPS).astype(np.int64)
 """The step of each count; the last one holds all above."""
+_NEWTON_STEPS = 8
 _FARTHEST = 4.0
 """An effect is one Newton step; further than that it is not believed."""
 _BUCKETS = 4
@@ -39,6 +40,15 @@ class Rows:
         """The rows under a model that says ``by`` (n,) more."""
         return replace(self, logits=self.logits + by)
 
+    def calibrated(self) -> Rows:
+        """The rows with their logits, fold by fold, on the line that fits the clicks best (Platt): where a model is too
+        sure of itself, every key would seem to know something."""
+        found = self.logits.copy()
+        for fold in np.unique(self.folds) if self.folds is not None else [0]:
+            here = slice(None) if self.folds is None else np.flatnonzero(self.folds == fold)
+            found[here] = _line_of_clicks(self.logits[here], self.clicks[here], self.weights[here])
+        return replace(self, logits=found)
+
     @cached_property
     def residuals(self) -> tuple[Float64, Float64]:
         """(n,) clicks beyond the model's chance, and (n,) the variance of the click under it, both weighted."""
@@ -57,6 +67,19 @@ class Rows:
     def _losses(self, logits: Float64) -> Float64:
         lost: Float64 = np.maximum(logits, 0.0) + np.log1p(np.exp(-np.abs(logits))) - self.clicks * logits
         return self.weights * lost
+
+
+def _line_of_clicks(logits: Float64, clicks: Float64, weights: Float64) -> Float64:
+    """a + b * logits (n,) with the lowest logloss, by Newton's method from a = 0 and b = 1."""
+    columns = np.stack([np.ones(len(logits)), logits], axis=1)
+    line = np.array([0.0, 1.0])
+    for _ in range(_NEWTON_STEPS):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ line, -40.0, 40.0)))
+        slope = columns.T @ (weights * (clicks - chance))
+        curve = (columns * (weights * chance * (1.0 - chance))[:, None]).T @ columns + 1e-6 * np.eye(2)
+        line = line + np.linalg.solve(curve, slope)
+    fitted: Float64 = columns @ line
+    return fitted if np.isfinite(fitted).all() else logits
 
 
 @dataclass(frozen=True, eq=False)

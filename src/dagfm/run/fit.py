@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from dagfm.config import Config, load_config
 from dagfm.config.models import Baseline
+from dagfm.data.dataset import Prepared
 from dagfm.data.log import spool
 from dagfm.data.prepare import MEMORY, STORE, prepare
 from dagfm.data.scores import ScoreFunction
@@ -94,7 +94,10 @@ def fit(
     others = _runs(reuse)
     with claim(directory):
         watch = progress or LoggedProgress()
-        prepare_rows = partial(prepare, home=home, progress=watch, memory=memory, teacher=teacher)
+
+        def prepare_rows(config: Config) -> Prepared:
+            return prepare(config, home, watch, memory, teacher)
+
         prepared = prepare_rows(config)
         keep_freed_memory()
         found = None
