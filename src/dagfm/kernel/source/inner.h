@@ -387,8 +387,9 @@ static void finish(const dagfm_call *call, int64_t first, int64_t rows, const fl
     sum_all(call->grad_c, grad_c, connects_of(call));
     if (!call->head) return;
     sum_all(call->grad_head, grad_head, call->fields * (call->depth + 1));
-    *call->grad_bias = 0;
-    for (int64_t row = first; row < first + rows; row++) *call->grad_bias += call->grad[row];
+    double bias = 0;
+    for (int64_t row = first; row < first + rows; row++) bias += call->grad[row];
+    *call->grad_bias = (float)bias;
 }
 
 static void inner_backward(const dagfm_call *call, int64_t first, int64_t rows, float *scratch) {
