@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src/dagfm/kernel/source")
-FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
+FLAGS = ["-O3", "-fno-ivopts", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
 AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma"]
 
 # One source, compiled for each instruction set: its symbol, lanes and flags. The processor's is chosen at run time.

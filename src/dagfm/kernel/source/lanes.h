@@ -30,7 +30,20 @@ INLINE vec load_part(const float *from, int64_t lanes) {
     return value;
 }
 
-INLINE void store_part(float *to, vec value, int64_t lanes) { memcpy(to, &value, lanes * sizeof(float)); }
+/* Out of line: a vector whose address is taken is kept in memory, and with it a whole tile. */
+static __attribute__((noinline)) void copy_part(float *to, const float *from, int64_t lanes) {
+    for (int64_t i = 0; i < lanes; i++) to[i] = from[i];
+}
+
+INLINE void store_part(float *to, vec value, int64_t lanes) {
+    if (lanes == LANES) {
+        store(to, value);
+        return;
+    }
+    float part[LANES];
+    store(part, value);
+    copy_part(to, part, lanes);
+}
 
 INLINE float sum(vec value) {
     float part[LANES];

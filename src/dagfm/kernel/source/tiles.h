@@ -53,9 +53,11 @@ INLINE void gathered(vec acc[][4], const int m, const int n, const enum kind kin
     }
     if (kind == SQUARE) return;
     UNROLL for (int d = 1; d < n; d++) { /* the triangle's edge: node s + j has sources up to itself */
+        vec value[8];
+        UNROLL for (int r = 0; r < m; r++) value[r] = load(at + r * h.row);
         UNROLL for (int j = d; j < n; j++) {
             const vec weight = kind == MESSAGES ? load(edge + j * step) : all(from[j][s + d]);
-            UNROLL for (int r = 0; r < m; r++) acc[r][j] += load(at + r * h.row) * weight;
+            UNROLL for (int r = 0; r < m; r++) acc[r][j] += value[r] * weight;
         }
         at += h.field;
         edge += (fields - s - d - 1) * step;
@@ -65,33 +67,35 @@ INLINE void gathered(vec acc[][4], const int m, const int n, const enum kind kin
 /* acc[r][j] = sum over s of w(f + j, s) g[r][s]: m rows, n fields from f on. */
 INLINE void spread(vec acc[][4], const int m, const int n, const enum kind kind, int64_t fields, const float *w,
                    int64_t step, states g, int64_t f) {
-    const float *from[4] = {0};
     const int64_t start = kind == SQUARE ? 0 : f;
+    const float *from[4] = {0};
     UNROLL for (int j = 0; j < n; j++) {
         from[j] = w + (upper(fields, f + j) + start) * step;
         UNROLL for (int r = 0; r < m; r++) acc[r][j] = (vec){0};
     }
     const float *at = g.at + start * g.field;
     const float *row = w + f + (kind == LOWER ? lower(start) : start * fields);
-    int64_t s = start;
+    int64_t s = start, along = 0;
     if (kind != SQUARE)
-        UNROLL for (int d = 0; d < n - 1; d++, s++) {
+        UNROLL for (int d = 0; d < n - 1; d++) { /* the triangle's edge: field f + j has nodes from itself on */
+            vec value[8];
+            UNROLL for (int r = 0; r < m; r++) value[r] = load(at + r * g.row);
             UNROLL for (int j = 0; j <= d; j++) {
-                const vec weight = kind == MESSAGES ? load(from[j]) : all(row[j]);
-                UNROLL for (int r = 0; r < m; r++) acc[r][j] += load(at + r * g.row) * weight;
+                const vec weight = kind == MESSAGES ? load(from[j] + along) : all(row[j]);
+                UNROLL for (int r = 0; r < m; r++) acc[r][j] += value[r] * weight;
             }
-            UNROLL for (int j = 0; j < n; j++) from[j] += step;
-            row += s + 1;
+            along += step;
+            row += ++s;
             at += g.field;
         }
     for (; s < fields; s++) {
         vec value[8];
         UNROLL for (int r = 0; r < m; r++) value[r] = load(at + r * g.row);
         UNROLL for (int j = 0; j < n; j++) {
-            const vec weight = kind == MESSAGES ? load(from[j]) : all(row[j]);
+            const vec weight = kind == MESSAGES ? load(from[j] + along) : all(row[j]);
             UNROLL for (int r = 0; r < m; r++) acc[r][j] += value[r] * weight;
-            from[j] += step;
         }
+        along += step;
         row += kind == LOWER ? s + 1 : fields;
         at += g.field;
     }
