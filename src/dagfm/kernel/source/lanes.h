@@ -45,14 +45,6 @@ INLINE void store_part(float *to, vec value, int64_t lanes) {
     copy_part(to, part, lanes);
 }
 
-INLINE float sum(vec value) {
-    float part[LANES];
-    memcpy(part, &value, sizeof part);
-    UNROLL for (int half = LANES / 2; half > 0; half /= 2)
-        UNROLL for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
-}
-
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define HAS_SHUFFLEVECTOR
@@ -78,6 +70,14 @@ typedef int32_t lane_numbers __attribute__((vector_size(4 * LANES)));
 INLINE vec lower_turns(vec a, vec b) { return __builtin_shuffle(a, b, (lane_numbers){EVERY(LOW)}); }
 INLINE vec upper_turns(vec a, vec b) { return __builtin_shuffle(a, b, (lane_numbers){EVERY(HALF)}); }
 #endif
+
+/* The sum over lanes, in every lane. */
+INLINE vec sum_everywhere(vec value) {
+    UNROLL for (int turn = 1; turn < LANES; turn *= 2) value = lower_turns(value, value) + upper_turns(value, value);
+    return value;
+}
+
+INLINE float sum(vec value) { return sum_everywhere(value)[0]; }
 
 /* Turn LANES vectors of LANES floats, which lie so many floats apart, around their diagonal. */
 INLINE void transpose(float *to, int64_t apart_to, const float *from, int64_t apart) {

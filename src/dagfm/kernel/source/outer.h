@@ -29,6 +29,7 @@ typedef struct {
     int64_t back, grad_h0;  /* gradients of A_t and H0 */
     int64_t grads;          /* of the summed states */
     int64_t turned, other;  /* LANES columns of all nodes, [row][node] of LANES floats: two of them */
+    int64_t few;            /* forward: H0, H_t and A_t of a single row, columns of D in lanes */
     int64_t x, p_rest, q_rest, grad_p, grad_q; /* the last columns, where they are fewer than LANES */
     int64_t grad_c, grad_head;                 /* vectors, summed over their lanes at the end */
     int64_t end;
@@ -47,6 +48,7 @@ static outer_layout outer_layout_of(const dagfm_call *call, int backward) {
     if (!backward) {
         at.p_rest = taken(&at.end, rest);
         at.q_rest = taken(&at.end, rest);
+        at.few = taken(&at.end, 3 * fields * (call->size + LANES - 1) / LANES * LANES);
         return at;
     }
     at.sums = taken(&at.end, depth * size);
@@ -392,8 +394,70 @@ static void order_q(const dagfm_call *call, float *to) {
         }                                                                                    \
     } while (0)
 
+/* A row by itself, columns of D in lanes: a block would take it for LANES of them. */
+static void outer_single(const dagfm_call *call, int64_t row, float *scratch, const outer_layout *at) {
+    const int64_t fields = call->fields, size = call->size, pairs = pairs_of(fields), depth = call->depth;
+    const int64_t parts = (size + LANES - 1) / LANES, node = parts * LANES;
+    float *const h0 = scratch + at->few, *const next = h0 + fields * node, *const sums = next + fields * node;
+    float *const out = call->head ? NULL : call->out + row * fields * (depth + 1);
+    vec total = {0};
+    for (int64_t c = 0; c < parts; c++) {
+        const columns part = columns_from(call, c * LANES, NULL, NULL);
+        const states x = x_columns(&part, call->x + row * call->row_stride + c * LANES, 1, scratch + at->x);
+        const states to = {h0 + c * LANES, 0, node};
+        if (call->connect == CAUSAL_CONNECT) connect_rows(1, LOWER, call, x, to);
+        if (call->connect == FULL_CONNECT) connect_rows(1, SQUARE, call, x, to);
+        for (int64_t f = 0; call->connect == NO_CONNECT && f < fields; f++)
+            store(cell(to, 0, f), load(cell(x, 0, f)));
+    }
+    const float *h = h0;
+    for (int64_t layer = 0; layer <= depth; layer++) {
+        for (int64_t s = 0; s < fields; s++) {
+            vec whole = {0};
+            for (int64_t c = 0; c < node; c += LANES) {
+                const vec state = layer ? load(sums + s * node + c) * load(h0 + s * node + c) : load(h0 + s * node + c);
+                if (layer) store(next + s * node + c, state);
+                whole += state;
+            }
+            if (out)
+                out[layer * fields + s] = sum(whole);
+            else
+                total += whole * call->head[layer * fields + s];
+        }
+        if (layer == depth) break;
+        if (layer) h = next;
+        memset(sums, 0, fields * node * sizeof(float));
+        for (int64_t f = 0; f < fields; f++)
+            for (int64_t s = f; s < fields; s++) {
+                const int64_t pair = layer * pairs + upper(fields, f) + s;
+                vec number = {0};
+                for (int64_t c = 0; c < parts; c++) {
+                    const int rest = c * LANES + LANES > size;
+                    const float *p = rest ? scratch + at->p_rest + pair * LANES : call->p + pair * size + c * LANES;
+                    number += load(p) * load(h + f * node + c * LANES);
+                }
+                number = sum_everywhere(number);
+                for (int64_t c = 0; c < parts; c++) {
+                    const int rest = c * LANES + LANES > size;
+                    const float *q = rest ? scratch + at->q_rest + pair * LANES : call->q + pair * size + c * LANES;
+                    float *const to = sums + s * node + c * LANES;
+                    store(to, load(to) + number * load(q));
+                }
+            }
+    }
+    if (!out) call->out[row] = *call->bias + sum(total);
+}
+
+#define FEW_ROWS 4 /* a block of LANES rows costs as much as five single ones */
+
 static void outer_forward(const dagfm_call *call, int64_t first, int64_t rows, float *scratch) {
     const outer_layout at = outer_layout_of(call, 0);
+    if (rows <= FEW_ROWS) {
+        fill_up(call, scratch + at.p_rest, call->p);
+        fill_up(call, scratch + at.q_rest, call->q);
+        for (int64_t row = first; row < first + rows; row++) outer_single(call, row, scratch, &at);
+        return;
+    }
     order_q(call, scratch + at.q);
 #define BLOCK(k) block_forward(k, &part)
     ALL_BLOCKS();
