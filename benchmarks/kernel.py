@@ -22,6 +22,7 @@ from dagfm.kernel.calls import Floats, Weights, backward, forward
 from dagfm.kernel.library import chosen_version
 from dagfm.nn import compiled
 from dagfm.nn.dagfm import DAGFM
+from dagfm.training.allocator import keep_freed_memory
 
 _ROUNDS = 200_000
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
     args = parser.parse_args()
+    keep_freed_memory()  # as the trainer does
     torch.set_num_threads(1)
     torch.manual_seed(0)
     fields, size, depth, rows = args.fields, args.size, args.depth, args.rows
