@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all sanitize lint bench clean
 
 demo: $(INSTALLED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/ml-100k/run.sh
@@ -20,6 +20,16 @@ test: $(INSTALLED)  ## pytest itself fails (exit 5) when it finds no tests
 
 test-all: $(INSTALLED)
 	$(PYTEST) -m ''
+
+# A build of its own in build/, whose flaws end the process: address and undefined behaviour, threads included.
+SANITIZED := build/sanitized
+sanitize: $(INSTALLED)
+	rm -rf $(SANITIZED)
+	DAGFM_KERNEL_FLAGS="-DROLLED -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" \
+		$(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED)/lib \
+		$(BIN)/python -m pytest tests/kernel -p no:cacheprovider
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -37,7 +47,7 @@ clean:
 
 # The stamp is written last, so an interrupted install is repeated. setuptools comes first and from the pins: with build
 # isolation pip would fetch another one, unpinned.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt setup.py $(wildcard src/dagfm/kernel/source/*)
 	@test -n "$(PYTHON)" || { echo "dagfm needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

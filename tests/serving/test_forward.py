@@ -16,7 +16,15 @@ from dagfm.nn.batch import Layout
 from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.embedding import Embedding
 from dagfm.schema import Field, Schema
+from dagfm.serving import forward
 from dagfm.serving.forward import Network, embed
+
+
+@pytest.fixture(params=["kernel", "numpy"], autouse=True)
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the compiled kernel, where it is built, and through NumPy."""
+    if request.param == "numpy":
+        monkeypatch.setattr(forward, "available", lambda _: False)
 
 
 def _pair(

@@ -173,6 +173,7 @@ print(float(scorer.predict([{ROW!r}])[0]), *sorted(name for name in sys.modules 
         "encoding",
         "errors",
         "files",
+        "kernel",
         "metrics",
         "schema",
         "serving",

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from dagfm.nn import compiled
 from dagfm.nn.messages import MESSAGES
 from dagfm.nn.readout import Readout, readout
 from dagfm.schema import Schema
@@ -33,6 +34,8 @@ class DAGFM(nn.Module):
     A message ``M_{f,s}(h)`` is ``p ⊙ h`` (inner), ``<p, h> q`` (outer) or ``W h`` (kernel). Only the triangle f ≤ s is
     used, so only that is stored: ``pairs = F(F+1)/2`` rows in the order of ``torch.triu_indices(F, F)``, that is
     (0,0), (0,1), ..., (0,F-1), (1,1), ...
+
+    On a CPU the compiled kernel computes float32 inner and outer messages where it was built; torch does the rest.
 
     Parameters:
         p: (depth, pairs, D), inner and outer.
@@ -96,7 +99,10 @@ class DAGFM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D), (B, F, D + 1) with first-order weights, to logits (B,)."""
         vectors = x[..., : self.size]
-        logits = torch.cat([self.head(sums) for sums in self._summed_states(vectors)])
+        if type(self.head) is Readout and self._below_learns(vectors) and self._in_kernel(vectors):
+            logits = compiled.logits(vectors, self._below(), self.head.weight, self.head.bias)
+        else:
+            logits = torch.cat([self.head(sums) for sums in self._summed_states(vectors)])
         return logits + x[..., self.size].sum(1) if self.extra_columns else logits
 
     def grow_distillation_head(self, generator: torch.Generator) -> None:
@@ -122,11 +128,29 @@ class DAGFM(nn.Module):
 
     def _summed_states(self, x: Tensor) -> Iterator[Tensor]:
         """``Σ_d H_s`` of all layers and nodes, (F·(depth+1), rows), of as many rows as the caches hold at a time."""
+        if self._in_kernel(x):
+            yield compiled.summed_states(x, self._below()).t()
+            return
         connect = self.connect_matrix()
         layers = list(zip(*(self.square(name) for name in self.names), strict=True))
         rows = max(1, _CHUNK // (self.fields * self.size)) if x.device.type == "cpu" else max(1, len(x))
         for chunk in torch.split(x, rows):
             yield self._sums(chunk, connect, layers)
+
+    def _in_kernel(self, x: Tensor) -> bool:
+        return compiled.takes(self.message, x, self._weights()[0])
+
+    def _below(self) -> compiled.Parameters:
+        p, *q = self._weights()
+        return self.message, self.connect, p, q[0] if q else None, self.connect_layer
+
+    def _weights(self) -> list[Tensor]:
+        return [getattr(self, name) for name in self.names]
+
+    def _below_learns(self, x: Tensor) -> bool:
+        """Whether gradients, if any, go further down than the head."""
+        learning = [x, *self._weights(), self.connect_layer]
+        return not torch.is_grad_enabled() or any(part is not None and part.requires_grad for part in learning)
 
     def _sums(self, x: Tensor, connect: Tensor | None, layers: list[tuple[Tensor, ...]]) -> Tensor:
         h0 = self._initial_states(x, connect)

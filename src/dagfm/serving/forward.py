@@ -1,4 +1,4 @@
-"""DAGFM in NumPy: from encoded rows to logits, without torch."""
+"""DAGFM without torch: from encoded rows to logits, in the compiled kernel or in NumPy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.encoding.spans import Spans
 from dagfm.errors import InputError
+from dagfm.kernel.calls import Weights, available, forward, processor_threads
 from dagfm.schema import FIRST, MISSING, Schema
 
 Floats = NDArray[np.float32]
@@ -46,7 +47,7 @@ def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
 
 
 class Network:
-    """A DAGFM ready to score: the packed triangle unpacked once into batched matrices (KD-DAGFM)."""
+    """A DAGFM ready to score (KD-DAGFM); for NumPy the packed triangle is unpacked once into batched matrices."""
 
     def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
         """``arrays`` are the network's parameters under their own names, without a prefix; ``size`` is the width of the
@@ -58,6 +59,17 @@ class Network:
         self.first_order = bool(config.get("first_order", False))
         self.size = size = size - self.first_order
         _check_shapes(config, arrays, fields, size)
+        self.hidden = [
+            (np.asarray(arrays[f"{name}.weight"], np.float32).T, np.asarray(arrays[f"{name}.bias"], np.float32))
+            for name in _hidden_names(config)
+        ]
+        if self.hidden:
+            self.deep_weight = np.asarray(arrays["head.deep_weight"], np.float32)[0]
+        self.head = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
+        self.bias = float(arrays["head.bias"].reshape(-1)[0])
+        self.compiled = _compiled(config, arrays, fields, bool(self.hidden)) if available(self.type) else None
+        if self.compiled is not None:
+            return
         sources, targets = np.triu_indices(fields)
         self.connect: Floats | None = None
         if config["connect"] == "full":
@@ -78,17 +90,11 @@ class Network:
             self.q = np.ascontiguousarray(dense(arrays["q"]).transpose(0, 2, 1, 3))  # (L, S, F, D)
         else:
             self.w = dense(arrays["w"])  # (L, F, S, D, D)
-        self.head = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
-        self.bias = float(arrays["head.bias"].reshape(-1)[0])
-        self.hidden = [
-            (np.asarray(arrays[f"{name}.weight"], np.float32).T, np.asarray(arrays[f"{name}.bias"], np.float32))
-            for name in _hidden_names(config)
-        ]
-        if self.hidden:
-            self.deep_weight = np.asarray(arrays["head.deep_weight"], np.float32)[0]
 
     def logits(self, embedded: Floats) -> Float32:
         """Field embeddings (B, F, D), (B, F, D + 1) with first-order weights -> logits (B,)."""
+        if self.compiled is not None:
+            return self._in_kernel(self.compiled, embedded)
         vectors = np.ascontiguousarray(embedded[:, :, : self.size])
         h0 = vectors if self.connect is None else np.matmul(self.connect, vectors)
         state = h0
@@ -104,6 +110,14 @@ class Network:
             total += embedded[:, :, self.size].sum(axis=1, dtype=np.float64)
         logits: Float32 = total.astype(np.float32)
         return logits
+
+    def _in_kernel(self, weights: Weights, embedded: Floats) -> Float32:
+        found = forward(weights, embedded[:, :, : self.size], processor_threads())
+        if self.hidden:
+            found = (found @ self.head.reshape(-1) + self.bias + self._deep(found)).astype(np.float32)
+        if self.first_order:
+            found += embedded[:, :, self.size].sum(axis=1)
+        return found
 
     def _deep(self, x: Floats) -> Floats:
         """What the hidden layers add: summed states (B, F·(L+1)) -> (B,)."""
@@ -123,6 +137,18 @@ class Network:
             return aggregate.transpose(1, 0, 2)
         messages: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
         return messages
+
+
+def _compiled(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, deep: bool) -> Weights:
+    """The parameters as the kernel takes them; of a head with hidden layers it leaves the summed states to NumPy."""
+
+    def array(name: str) -> Floats | None:
+        return np.ascontiguousarray(arrays[name], np.float32) if name in arrays else None
+
+    c = None if config["connect"] == "none" else array("connect_layer")
+    head = () if deep else (array("head.weight"), array("head.bias"))
+    p = np.ascontiguousarray(arrays["p"], np.float32)
+    return Weights(config["type"], config["connect"], p, fields, array("q"), c, *head)
 
 
 def _hidden_names(config: Mapping[str, Any]) -> list[str]:

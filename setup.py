@@ -1,0 +1,49 @@
+"""Builds the compiled kernel where there is a C compiler; everything else about the package is in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCE = Path("src/dagfm/kernel/source")
+FLAGS = ["-O3", "-fno-ivopts", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
+AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma"]
+
+# One source, compiled for each instruction set: its symbol, lanes and flags. The processor's is chosen at run time.
+VERSIONS: dict[str, list[str]] = {"dagfm_base": ["-DLANES=4"]}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    VERSIONS["dagfm_avx2"] = ["-DLANES=8", "-mavx2", "-mfma"]
+    VERSIONS["dagfm_avx512"] = ["-DLANES=16", *AVX512]
+    VERSIONS["dagfm_avx512_narrow"] = ["-DLANES=8", "-DINNER_ALONE", *AVX512]
+
+
+class BuildKernel(build_ext):
+    """Compiles the versions side by side; ``DAGFM_KERNEL_FLAGS`` adds flags, such as those of sanitizers."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile and link the library, which no Python header takes part in."""
+        extra = os.environ.get("DAGFM_KERNEL_FLAGS", "").split()
+        temporary = Path(self.build_temp)
+
+        def compiled(name: str) -> list[str]:
+            file, flags = ("version.c", [f"-DVERSION={name}", *VERSIONS[name]]) if name in VERSIONS else (name, [])
+            return self.compiler.compile(
+                [str(SOURCE / file)], output_dir=str(temporary / name), extra_postargs=[*FLAGS, *flags, *extra]
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [path for paths in pool.map(compiled, [*VERSIONS, "kernel.c"]) for path in paths]
+        library = self.get_ext_fullpath(ext.name)
+        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", *extra])
+
+
+headers = [str(path) for path in SOURCE.glob("*.[ch]")]
+kernel = Extension("dagfm.kernel.native", sources=[str(SOURCE / "kernel.c")], depends=headers, optional=True)
+# The Microsoft compiler lacks the vector types that the source is written in.
+setup(ext_modules=[] if sys.platform == "win32" else [kernel], cmdclass={"build_ext": BuildKernel})

@@ -1,0 +1,82 @@
+"""Finding and opening the compiled library, and choosing its version for this processor."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from dagfm.errors import InputError
+
+SWITCH = "DAGFM_KERNEL"
+"""The environment variable: ``off``, or the version to use; without it the best that the processor has."""
+
+VERSIONS = ("base", "avx2", "avx512")
+"""In the order of the library's numbers; ``base`` is what every processor of its kind has (NEON on arm64)."""
+
+_INTEGERS = "rows fields size depth message connect threads version row_stride field_stride"
+_ADDRESSES = "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias scratch"
+
+
+class Call(ctypes.Structure):
+    """``dagfm_call`` of call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _INTEGERS.split()),
+        *((name, ctypes.c_void_p) for name in _ADDRESSES.split()),
+    ]
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | None:
+    """The library, or None where it was not built, cannot be opened or is switched off; the reason is logged, once.
+
+    ctypes lets other Python threads run during a call.
+    """
+    if os.environ.get(SWITCH) == "off":
+        return None
+    paths = [Path(__file__).with_name(f"native{suffix}") for suffix in EXTENSION_SUFFIXES]
+    path = next((path for path in paths if path.exists()), None)
+    slower = "DAGFM trains and scores through torch and NumPy, several times slower"
+    if path is None:
+        _log().warning("the compiled kernel is missing (no C compiler when dagfm was installed): %s", slower)
+        return None
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        _log().warning("the compiled kernel cannot be opened (%s): %s", error, slower)
+        return None
+    found.dagfm_best_version.restype = ctypes.c_int64
+    found.dagfm_scratch.restype = ctypes.c_int64
+    found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    for function in (found.dagfm_forward, found.dagfm_backward):
+        function.restype = None
+        function.argtypes = [ctypes.c_void_p]
+    return found
+
+
+def versions() -> tuple[str, ...]:
+    """The versions that this processor can run, the best last; none without the library."""
+    found = library()
+    return () if found is None else VERSIONS[: found.dagfm_best_version() + 1]
+
+
+@lru_cache(maxsize=1)
+def chosen_version() -> str | None:
+    """The version in use: the one that the environment asks for, else the best; None: no kernel.
+
+    Raises InputError when the environment asks for one that this processor does not have.
+    """
+    asked, found = os.environ.get(SWITCH), versions()
+    if asked in (None, "", "off") or not found:
+        return found[-1] if found else None
+    if asked not in found:
+        raise InputError(f"{SWITCH}={asked}: expected off or a version that this processor has: {', '.join(found)}")
+    return asked
+
+
+def _log() -> logging.Logger:
+    return logging.getLogger("dagfm.kernel")
