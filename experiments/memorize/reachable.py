@@ -18,14 +18,11 @@ import numpy as np
 
 from dagfm.data.simulate.blocks import Source
 from dagfm.data.simulate.columns import columns
-from dagfm.data.simulate.hashing import mixed, uniforms
 from dagfm.data.simulate.options import Options
 from dagfm.data.split import TEST, TRAIN, random_parts
 from dagfm.metrics import auc
 
 NEWTON_STEPS = 12
-PAIR = 0x2A
-"""What ``Truth`` mixes into a pair's effect."""
 
 
 def main(directory: Path) -> None:
@@ -38,12 +35,12 @@ def main(directory: Path) -> None:
     one, two = source.truth.pair
     keys, clicks, logits, effects = [], [], [], []
     for block in source.rows(0, options.rows):
-        key = block.values[one].astype(np.uint64) * np.uint64(1 << 32) + block.values[two].astype(np.uint64)
+        key = source.truth.pair_keys(block.values)
         best = block.best.astype(np.float64)
         keys.append(key)
         clicks.append(block.click.astype(np.float64))
         logits.append(np.log(best / (1.0 - best)))
-        effects.append(options.pair_effect * uniforms(mixed(key, options.seed, PAIR))[0])
+        effects.append(source.truth.pair_effects(key))
     click, logit = np.concatenate(clicks), np.concatenate(logits)
     _, pair = np.unique(np.concatenate(keys), return_inverse=True)
     parts = np.empty(options.rows, np.uint8)

@@ -173,3 +173,19 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
         found.append(search_of(np.random.default_rng(11), tokens, effects).run())
     assert chosen(found[0])
     assert found[0] == found[1]
+
+
+def test_progress_is_told_of_the_keys_that_were_announced_and_of_no_more() -> None:
+    class Counted(Silent):
+        announced = done = 0
+
+        def start(self, title: str, rows: int, done: int = 0) -> None:
+            self.announced += rows
+
+        def advance(self, rows: int) -> None:
+            self.done += rows
+
+    random, counted = np.random.default_rng(0), Counted()
+    tokens = random_tokens(random)
+    found = search_of(random, tokens, planted(random, tokens, (2, 5)), counted).run()
+    assert counted.done == counted.announced < len(found)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dagfm.config.data import NegativesConfig
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Rows
 from dagfm.memorize.trial import Trial, best_of, row_losses, surely_better
+from dagfm.training.sampling import Sampling
 
 N = 10_000
 
@@ -79,3 +81,12 @@ def test_losses_are_finite_and_weighted() -> None:
     np.testing.assert_allclose(losses, [0, 0, np.log1p(np.exp(-0.5)), np.log1p(np.exp(0.5))], atol=1e-7)
     weighted = row_losses(Dataset(rows, labels, weights=np.array([1, 1, 3, 3], np.float32)), logits)
     np.testing.assert_allclose(weighted, losses * [0.5, 0.5, 1.5, 1.5], atol=1e-7)
+
+
+def test_of_down_sampled_non_clicks_the_served_logits_are_judged() -> None:
+    rows = Rows(np.zeros((2, 0), np.int32), np.zeros((2, 0), np.float32), ())
+    valid, logits = Dataset(rows, np.array([0, 1], np.float32)), np.array([0.3, -0.2], np.float32)
+    sampling = Sampling.of(NegativesConfig(keep=0.1))
+    assert sampling.shift < 0
+    shifted = row_losses(valid, logits + np.float32(sampling.shift))
+    np.testing.assert_allclose(row_losses(valid, logits, sampling), shifted, rtol=1e-6)

@@ -18,6 +18,7 @@ from dagfm.encoding.encoder_file import read_encoder
 from dagfm.encoding.rows import Float32, Int64, Ragged, Rows
 from dagfm.errors import InputError
 from dagfm.files import fingerprint, open_sealed
+from dagfm.schema import Schema
 
 KIND = "prepared data"
 FORMAT = 3
@@ -60,6 +61,18 @@ class Dataset:
             weights = np.ones(len(rows)) if self.weights is None else self.weights[rows].astype(np.float64)
             clicked, amount = clicked + float(weights @ self.labels[rows]), amount + float(weights.sum())
         return clicked / amount
+
+
+def id_counts(rows: Rows, schema: Schema, name: str, size: int) -> Int64:
+    """(size,) how often ``rows`` hold each row id of a field of ids or items."""
+    if schema.named(name).form == "ids":
+        ids = rows.tokens[:, schema.ids_column(name)]
+    else:
+        ids = rows.sequences[[field.name for field in schema.of_form("items")].index(name)].values
+    counts = np.zeros(size, np.int64)
+    for block in blocks(len(ids)):
+        counts += np.bincount(ids[block], minlength=size)
+    return counts
 
 
 @dataclass(frozen=True, eq=False)

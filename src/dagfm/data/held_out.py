@@ -25,8 +25,6 @@ from dagfm.files import write_array, write_column
 FOLDER = "folds"
 FILES = ("ids", "clicks", "rows", "folds")
 """Of each statistic: what the folds hold, one after the other, and where each begins and ends with its prior."""
-NOTHING = 1e-6
-"""Weighted rows that are none: what was added and taken back may leave a rounding error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +59,7 @@ class HeldOut:
             places = np.minimum(np.searchsorted(known, source), len(known) - 1)
             held = known[places] == source
             own_clicks, own_rows = (np.where(held, one[places], 0.0) for one in (clicks, counted))
-            left = np.maximum(statistics.rows[source] - own_rows, 0.0)
-            left[left < NOTHING] = 0.0
-            found[here] = told(np.maximum(statistics.clicks[source] - own_clicks, 0.0), left, prior)
+            found[here] = told(statistics.clicks[source] - own_clicks, statistics.rows[source] - own_rows, prior)
         return found
 
     def _table(self, name: str, fold: int) -> tuple[Int32, tuple[Float64, Float64], Beta]:

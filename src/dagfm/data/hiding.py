@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.data.dataset import Dataset
-from dagfm.data.mapped import blocks
+from dagfm.data.dataset import Dataset, id_counts
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Int64, Rows
 from dagfm.schema import FIRST, MISSING, UNKNOWN, Field, Schema
@@ -34,7 +33,7 @@ class Hiding:
         found = {}
         for field in encoder.schema.of_form("ids"):
             if not field.is_target:
-                counts = _counts(train, encoder.schema.ids_column(field.name), encoder.source_rows(field))
+                counts = id_counts(train.rows, encoder.schema, field.name, encoder.source_rows(field))
                 counts[:FIRST] = 0
                 if (counts == 1).any():
                     found[field.name] = counts == 1
@@ -76,10 +75,3 @@ def _told_by(field: Field) -> tuple[str, ...]:
     if field.form == "items":
         return ()
     return (field.name, *field.made_of) if field.cross is not None or field.is_target else (field.name,)
-
-
-def _counts(dataset: Dataset, column: int, size: int) -> Int64:
-    counts = np.zeros(size, np.int64)
-    for block in blocks(len(dataset)):
-        counts += np.bincount(dataset.rows.tokens[block, column], minlength=size)
-    return counts

@@ -41,9 +41,14 @@ def members_of(keys: Int64, sizes: Sequence[int]) -> tuple[Int64, ...]:
     return tuple(reversed(ids))
 
 
+def can_be_numbered(sizes: Sequence[int]) -> bool:
+    """Whether every combination of members with so many rows has a number of its own."""
+    return float(np.prod(np.array(sizes, np.float64))) < 2.0**63
+
+
 def check_sizes(name: str, sizes: Sequence[int]) -> None:
     """Raise InputError where the combinations of members with so many rows are too many to number."""
-    if float(np.prod(np.array(sizes, np.float64))) >= 2.0**63:
+    if not can_be_numbered(sizes):
         raise InputError(
             f"field '{name}': the members of the cross have {' x '.join(f'{size:,}' for size in sizes)} rows, more "
             "combinations than 2^63; give the members a 'min_count', 'max_size' or 'hash'"

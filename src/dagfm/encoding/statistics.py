@@ -21,10 +21,15 @@ _FARTHEST = 8.0
 """Log-odds from the prior's beyond which all rates share the last cell."""
 
 
+NOTHING = 1e-6
+"""Weighted rows that are none: what was added and taken back may leave a rounding error."""
+
+
 def told(clicks: Float64, rows: Float64, prior: Beta) -> Float64:
     """The two numbers (n, 2) of values with so many clicks and rows: log-odds above the prior's, and ln(1 + rows); NaN
     where there is no row, which is *missing*."""
-    seen = rows > 0
+    seen = rows > NOTHING
+    clicks, rows = np.maximum(clicks, 0.0), np.where(seen, rows, 0.0)
     return np.stack([np.where(seen, prior.log_odds(clicks, rows), np.nan), np.where(seen, np.log1p(rows), np.nan)], 1)
 
 

@@ -89,13 +89,14 @@ def searched(
     config: Config, prepared: Prepared, directory: Path, device: torch.device, progress: Progress
 ) -> list[Found]:
     """All keys that were looked at; those that were found come first, in their order, and are not refused."""
-    shop = _shop(config, prepared, network_of(config), device, progress)
+    network = network_of(config)
+    shop = _shop(config, prepared, device, progress, network)
     schema, encoder, train = prepared.encoder.schema, prepared.encoder, prepared.train
     labelled = np.arange(len(train)) if train.labelled is None else np.asarray(train.labelled)
     chosen = labelled[sample(len(labelled), config.memorize.rows, shop.seed_of("memorize/rows"))]
     names = candidates(schema, config.extra_fields)
     search = Search(
-        rows_without_memory(shop, network_of(config), chosen, directory),
+        rows_without_memory(shop, network, chosen, directory),
         {name: schema.ids_column(name) for name in names},
         {name: encoder.source_rows(schema.named(name)) for name in names},
         frozenset(name for name in names if can_stand_alone(schema.named(name))),
@@ -121,37 +122,31 @@ def proved(
     fields = [field.name for field in larger.fields[len(config.fields) :]]
     whole = prepare(larger) if keys else prepared
 
+    def seeing(count: int) -> DAGFMConfig:
+        """The network with the first fields as its own: of these, it does not see what another one lists and it does
+        not."""
+        return network.model_copy(update={"extra_fields": tuple(fields[:count])})
+
     def tried(count: int) -> Trial:
-        place = directory / f"with-{count}"
-        alone = network
-        if count == 0:
-            shop = _shop(config, prepared, network, device, progress)
+        place, alone = directory / f"with-{count}", seeing(count)
+        if count == 0:  # as a run without memory has it
+            shop = _shop(config, prepared, device, progress, alone)
         else:
-            # Fields that only some teachers see: a network that does not list one does not see it.
-            part = {"extra_fields": tuple(fields[:count])} if count < len(fields) else {}
-            unseen = [network.model_copy(update={"extra_fields": tuple(fields)})] if part else []
-            alone = network.model_copy(update=part)
-            shop = _shop(larger, whole, alone, device, progress, unseen)
+            shop = _shop(larger, whole, device, progress, alone, seeing(len(fields)))
         # As a teacher of its kind is trained: a run that has such a teacher takes this one over.
         trained = train_teacher(shop, f"{count} memorised fields", alone, place)
         logits = kept_logits(place, "valid")
         assert logits is not None, "every finished phase keeps them"
-        losses = row_losses(shop.prepared.valid, logits)
+        losses = row_losses(shop.prepared.valid, logits, shop.sampling)
         return Trial(count, float(losses.mean()), trained.entry["training_seconds"], losses)
 
     return best_of(tried, len(keys), config.memorize.gain)
 
 
 def _shop(
-    config: Config,
-    prepared: Prepared,
-    network: DAGFMConfig,
-    device: torch.device,
-    progress: Progress,
-    others: list[DAGFMConfig] | None = None,
+    config: Config, prepared: Prepared, device: torch.device, progress: Progress, *networks: DAGFMConfig
 ) -> Workshop:
-    """What training ``network`` takes; fields that only teachers see stay hidden from it."""
-    hidden = [one for one in config.teacher if getattr(one, "extra_fields", ())]
-    named = network.model_copy(update={"name": "memorize"})
-    alone = config.model_copy(update={"teacher": (named, *(others or ()), *hidden)})
+    """What training ``networks`` takes; fields that only teachers see stay hidden from them."""
+    others = [one for one in config.teacher if getattr(one, "extra_fields", ())]
+    alone = config.model_copy(update={"teacher": (*networks, *others)})
     return Workshop(alone, prepared, config.training.seed, device, progress)

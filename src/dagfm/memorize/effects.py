@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dagfm import metrics
 from dagfm.encoding.crosses import NONE, cross_keys
 from dagfm.encoding.rows import Indices, Int32, Int64
 from dagfm.encoding.values import Float64
@@ -52,21 +53,17 @@ class Rows:
     @cached_property
     def residuals(self) -> tuple[Float64, Float64]:
         """(n,) clicks beyond the model's chance, and (n,) the variance of the click under it, both weighted."""
-        chance = 1.0 / (1.0 + np.exp(-np.clip(self.logits, -40.0, 40.0)))
+        chance = metrics.sigmoid(self.logits)
         return self.weights * (self.clicks - chance), self.weights * chance * (1.0 - chance)
 
     @cached_property
     def losses(self) -> Float64:
         """(n,) logloss of each row, weighted."""
-        return self._losses(self.logits)
+        return self.weights * metrics.cross_entropy(self.clicks, self.logits)
 
     def gains(self, by: Float64) -> Float64:
         """(n,) by how much each row's logloss falls where the model says ``by`` (n,) more."""
-        return self.losses - self._losses(self.logits + by)
-
-    def _losses(self, logits: Float64) -> Float64:
-        lost: Float64 = np.maximum(logits, 0.0) + np.log1p(np.exp(-np.abs(logits))) - self.clicks * logits
-        return self.weights * lost
+        return self.losses - self.moved(by).losses
 
 
 def _line_of_clicks(logits: Float64, clicks: Float64, weights: Float64) -> Float64:
@@ -74,7 +71,7 @@ def _line_of_clicks(logits: Float64, clicks: Float64, weights: Float64) -> Float
     columns = np.stack([np.ones(len(logits)), logits], axis=1)
     line = np.array([0.0, 1.0])
     for _ in range(_NEWTON_STEPS):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ line, -40.0, 40.0)))
+        chance = metrics.sigmoid(columns @ line)
         slope = columns.T @ (weights * (clicks - chance))
         curve = (columns * (weights * chance * (1.0 - chance))[:, None]).T @ columns + 1e-6 * np.eye(2)
         line = line + np.linalg.solve(curve, slope)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import numpy as np
-
 from dagfm.config.memorize import Key, MemorizeConfig
 from dagfm.data.threads import in_threads
+from dagfm.encoding.crosses import can_be_numbered
 from dagfm.memorize.effects import Effect, Places, Rows, effect_of, share_of_one_label
 from dagfm.progress import Progress
 
@@ -69,7 +68,13 @@ class Search:
         keys: list[Key] = [(name,) for name in names if name in self.alone]
         keys += [pair for pair in combinations(names, 2) if self._can_be_numbered(pair)]
         self.progress.start("searching keys", len(keys))
-        found = {one.key: one for one in in_threads(self._look, keys)}
+
+        def looked(key: Key) -> Found:
+            one = self._look(key)
+            self.progress.advance(1)
+            return one
+
+        found = {one.key: one for one in in_threads(looked, keys)}
         self.progress.finish()
         chosen: list[Found] = []
         rows = self.rows
@@ -137,13 +142,12 @@ class Search:
         return [triple for triple in triples if self._can_be_numbered(triple)]
 
     def _can_be_numbered(self, key: Key) -> bool:
-        return float(np.prod([float(self.sizes[name]) for name in key])) < 2.0**63
+        return can_be_numbered([self.sizes[name] for name in key])
 
     def _look(self, key: Key) -> Found:
         places = self._at(key)
         self._distinct[key] = places.distinct
         effect = effect_of(self.rows, places)
-        self.progress.advance(1)
         return Found(key, effect.gain, effect.error, round(places.distinct * self._growth(places)))
 
     def _growth(self, places: Places) -> float:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dagfm import metrics
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32
 from dagfm.encoding.values import Float64
+from dagfm.training.sampling import Sampling
+from dagfm.training.scoring import WHOLE
 
 SURE = 3.0
 """Standard errors by which the loss has to fall."""
@@ -27,11 +30,13 @@ class Trial:
     """(n,) of the validation rows, weighted to a mean of one."""
 
 
-def row_losses(valid: Dataset, logits: Float32) -> Float64:
-    """(n,) each validation row's logloss by ``logits`` (n,), weighted so that the mean is that of all rows."""
-    z, clicks = np.asarray(logits, np.float64), np.asarray(valid.labels, np.float64)
-    weights = np.ones(1) if valid.weights is None else np.asarray(valid.weights, np.float64)
-    losses: Float64 = (np.logaddexp(0.0, z) - clicks * z) * weights / weights.mean()
+def row_losses(valid: Dataset, logits: Float32, sampling: Sampling = WHOLE) -> Float64:
+    """(n,) each validation row's logloss by ``logits`` (n,) of a model that saw ``sampling``, weighted so that the mean
+    is that of all rows."""
+    labels, counted = sampling.judged(valid)
+    weights = np.ones(1) if counted is None else np.asarray(counted, np.float64)
+    corrected = np.asarray(logits, np.float64) + sampling.shift
+    losses: Float64 = metrics.cross_entropy(np.asarray(labels, np.float64), corrected) * weights / weights.mean()
     return losses
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
-
-from dagfm.data.dataset import Prepared
-from dagfm.data.mapped import blocks
+from dagfm.data.dataset import Prepared, id_counts
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Int64, Rows
 from dagfm.encoding.selection import Selection, encoder_without, table_rows
@@ -56,21 +53,8 @@ def _counts(prepared: Prepared, part: Encoder, hidden: Collection[str]) -> Int64
         assert owner is not None, "a name"
         span = part.spans.slice_of(part.schema.names.index(owner))
         counts[span] = sum(
-            _count(prepared, field.name, span.stop - span.start)
+            id_counts(prepared.train.rows, whole.schema, field.name, span.stop - span.start)
             for field in part.schema
             if owner in (field.name, field.vocabulary)
         )
-    return counts
-
-
-def _count(prepared: Prepared, name: str, size: int) -> Int64:
-    """(size,) how often the training rows hold each row id of a field of ids or items."""
-    schema, rows = prepared.encoder.schema, prepared.train.rows
-    if schema.named(name).form == "ids":
-        ids = rows.tokens[:, schema.ids_column(name)]
-    else:
-        ids = rows.sequences[[field.name for field in schema.of_form("items")].index(name)].values
-    counts = np.zeros(size, np.int64)
-    for block in blocks(len(ids)):
-        counts += np.bincount(ids[block], minlength=size)
     return counts

@@ -8,6 +8,7 @@ from math import comb
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagfm.data.simulate.columns import Column
 from dagfm.data.simulate.effects import Values, effects_of
@@ -63,15 +64,25 @@ class Truth:
                 product *= latent[member]
             fixed += np.float32(factor) * product.sum(axis=0)
         if self.pair is not None:
-            one, two = (values[member].astype(np.uint64) for member in self.pair)
-            pairs = mixed(one * np.uint64(1 << 32) + two, self.options.seed, 0x2A)
-            fixed += np.float32(self.options.pair_effect) * uniforms(pairs)[0]
+            fixed += self.pair_effects(self.pair_keys(values))
         if not self.options.drift:
             return Logits(fixed, None)
         moved = np.zeros(len(fixed), np.float32)
         for column, effects, strength in zip(self.fields, self._effects, self._trends, strict=True):
             moved += np.float32(strength) * effects.trend(values[column.index])
         return Logits(fixed, moved)
+
+    def pair_keys(self, values: Sequence[Values]) -> NDArray[np.uint64]:
+        """A number for the pair of each row, given each field's ranks (n,)."""
+        assert self.pair is not None, "asked where a pair has an effect"
+        one, two = (values[member].astype(np.uint64) for member in self.pair)
+        keys: NDArray[np.uint64] = one * np.uint64(1 << 32) + two
+        return keys
+
+    def pair_effects(self, keys: NDArray[np.uint64]) -> Float32:
+        """What the pairs add to the logit."""
+        effects: Float32 = np.float32(self.options.pair_effect) * uniforms(mixed(keys, self.options.seed, 0x2A))[0]
+        return effects
 
     def told(self, probability: Probability) -> dict[str, Any]:
         """The truth in words for ``simulation.json``."""

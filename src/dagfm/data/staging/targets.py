@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.data.held_out import NOTHING, HeldOutWriter
+from dagfm.data.held_out import HeldOutWriter
 from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.split import PARTS
 from dagfm.data.staging.assemble import source_file
@@ -17,7 +17,7 @@ from dagfm.encoding.beta import Beta
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Int32, Int64
 from dagfm.encoding.scale import Scale
-from dagfm.encoding.statistics import Grid, Statistics, encoded, told
+from dagfm.encoding.statistics import NOTHING, Grid, Statistics, encoded, told
 from dagfm.encoding.values import Float64
 from dagfm.schema import FIRST, MISSING, UNKNOWN, Field
 
@@ -143,9 +143,7 @@ class _Tally:
         count = len(self._ids) if isinstance(rows, slice) else len(rows)
         for block in blocks(count):
             here = block if isinstance(rows, slice) else rows[block]
-            ids = self._ids[here]
-            amount = np.ones(len(ids)) if self._weights is None else self._weights[here].astype(np.float64)
-            clicked = amount * self._clicks[here]
+            ids, clicked, amount = self._counted(here)
             self._amount += sign * float(amount.sum())
             self._clicked += sign * float(clicked.sum())
             known = np.where(ids == UNKNOWN, 0.0, sign)  # too rare to say anything
@@ -154,19 +152,20 @@ class _Tally:
 
     def sums(self, rows: Indices) -> tuple[Int32, Float64, Float64]:
         """The source ids of some rows, ascending, and the clicks and rows of each among these."""
-        ids, places = np.unique(self._ids[rows], return_inverse=True)
-        amount = np.ones(len(rows)) if self._weights is None else self._weights[rows].astype(np.float64)
-        clicks_and_rows = np.zeros((2, len(ids)))
-        for sums, one in zip(clicks_and_rows, (amount * self._clicks[rows], amount), strict=True):
-            sums[:] = np.bincount(places, one, len(ids))
-        return ids, clicks_and_rows[0], clicks_and_rows[1]
+        ids, clicked, amount = self._counted(rows)
+        distinct, places = np.unique(ids, return_inverse=True)
+        clicks, counts = np.bincount(places, clicked, len(distinct)), np.bincount(places, amount, len(distinct))
+        return distinct, clicks.astype(np.float64), counts.astype(np.float64)
+
+    def _counted(self, rows: Indices | slice) -> tuple[Int32, Float64, Float64]:
+        """Of some rows their source ids, and the clicks and rows that each stands for."""
+        ids = self._ids[rows]
+        amount = np.ones(len(ids)) if self._weights is None else self._weights[rows].astype(np.float64)
+        return ids, amount * self._clicks[rows], amount
 
     def of(self, ids: Int32) -> tuple[Float64, Float64]:
         """Clicks and rows of source ids."""
-        rows = self.rows_of[ids]
-        # What was added and taken back may leave a rounding error where nothing is left.
-        there = rows > NOTHING
-        return np.where(there, np.maximum(self.clicks_of[ids], 0.0), 0.0), np.where(there, rows, 0.0)
+        return self.clicks_of[ids], self.rows_of[ids]
 
     def prior(self, smoothing: float | None) -> Beta:
         """Of the rows that are counted: the beta that fits the ids best, or their click rate with a given strength."""
