@@ -20,6 +20,13 @@ VERSIONS = ("base", "avx2", "avx512")
 _INTEGERS = "rows fields size depth message connect threads version row_stride field_stride"
 _ADDRESSES = "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias scratch"
 
+_SCORING = {
+    "dagfm_packed": [ctypes.c_void_p],
+    "dagfm_pack": [ctypes.c_void_p, ctypes.c_void_p],
+    "dagfm_score_scratch": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64],
+    "dagfm_score": [ctypes.c_void_p, ctypes.c_void_p],
+}
+
 
 class Call(ctypes.Structure):
     """``dagfm_call`` of call.h."""
@@ -55,6 +62,9 @@ def library() -> ctypes.CDLL | None:
     for function in (found.dagfm_forward, found.dagfm_backward):
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
+    for name, arguments in _SCORING.items():
+        function = getattr(found, name)
+        function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
 
 
