@@ -13,7 +13,7 @@ import polars as pl
 
 from dagfm.encoding.columns import column
 from dagfm.encoding.encoder import Encoder, Parts, checked
-from dagfm.encoding.rows import Int32, Ragged, Rows
+from dagfm.encoding.rows import Int32, Int64, Ragged, Rows
 from dagfm.encoding.values import EXACT
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.kernel.encoding import CellEncoder, Encoded, Learned, Tokens
@@ -58,7 +58,8 @@ class CompiledEncoder:
         frame = checked(self.encoder.schema, frame, origin)
         if not self._fields:
             return self.encoder.encode(frame, origin)
-        found, status = self._cells.table(frame.select(self._columns), frame.height, self._children)
+        table, children = self._chosen(frame)
+        found, status = self._cells.table(table, frame.height, children)
         if self._direct and not status.any():
             return self._rows(found)
         parts = self._parts(found, {one.name for one, failed in zip(self._fields, status, strict=True) if failed})
@@ -66,6 +67,14 @@ class CompiledEncoder:
             if one.cross is None and one.name not in parts.ids | parts.floats | parts.sequences:
                 self.encoder.encode_column(one, frame[one.source], origin, parts)
         return self.encoder.assembled(parts, frame.height)
+
+    def _chosen(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, Int64]:
+        """A table with the columns of the fields, and which of them each field is made of."""
+        columns = frame.columns
+        if columns != self._columns and (len(columns) > 2 * len(self._columns) or pl.Object in frame.dtypes):
+            return frame.select(self._columns), self._children
+        places = {name: place for place, name in enumerate(columns)}
+        return frame, np.array([places[one.source] for one in self._fields], np.int64)
 
     def encode_dicts(self, rows: Sequence[Any], origin: str = "rows") -> Rows | None:
         """Encode at most ``MANY`` rows, dicts with a key for every field; None where they are anything else.

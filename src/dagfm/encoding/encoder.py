@@ -151,13 +151,14 @@ class Encoder:
 
 def checked(schema: Schema, frame: pl.DataFrame, origin: str) -> pl.DataFrame:
     """The table, if it has every column; an empty list has no columns and is zero rows of any schema."""
-    if not frame.columns:
+    columns = frame.columns  # a new list each time
+    if not columns:
         return pl.DataFrame({name: [] for name in schema.columns}, schema=dict.fromkeys(schema.columns, pl.Null))
     for one in schema:
-        if one.cross is None and one.source not in frame.columns:
-            near = suggestion(one.source, frame.columns)
+        if one.cross is None and one.source not in columns:
+            near = suggestion(one.source, columns)
             what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
-            raise InputError(f"{origin}: {what} is missing; columns found: {listed(frame.columns)}.{near}")
+            raise InputError(f"{origin}: {what} is missing; columns found: {listed(columns)}.{near}")
     return frame
 
 

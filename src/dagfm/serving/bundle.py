@@ -25,7 +25,7 @@ FORMAT = 1
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
 
-LARGE = 16 << 20
+LARGE = 1 << 20
 """Bytes of a file that a start does not read through."""
 
 Arrays = Mapping[str, NDArray[Any]]
