@@ -17,6 +17,7 @@ from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network
+from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, ranked, why_not
 
 Advance = Callable[[int], None]
 
@@ -35,6 +36,8 @@ class Scorer:
         network = Network(bundle.network, own, len(self.schema), table.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
+        reason = why_not(self.schema, bundle.network, chosen_version() is not None)
+        self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
 
     @property
     def schema(self) -> Schema:
@@ -60,8 +63,7 @@ class Scorer:
 
         ``advance`` is told how many more rows are done, a chunk at a time.
         """
-        calibration = self.bundle.calibration
-        return calibration["scale"] * self.logits(rows, origin, advance).astype(np.float64) + calibration["shift"]
+        return self._served(self.logits(rows, origin, advance))
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
@@ -88,6 +90,34 @@ class Scorer:
         Raises IndexError where an id is no row of the table.
         """
         return self._encoded.logits(rows)
+
+    def context(self, row: Any) -> Context:
+        """Encode what candidates share and compute what depends on it alone, for several calls of ``rank``.
+
+        ``row``: a dict of the context fields' columns; or several contexts, as rows that ``predict`` takes. Other
+        columns are ignored. Raises as ``predict``, and where the schema does not name both sides.
+        """
+        return self._prefixes.context(row)
+
+    def candidates(self, rows: Any) -> Candidates:
+        """Encode a catalogue, rows (n) with the candidate fields' columns, for several calls of ``rank``; as
+        ``context`` otherwise."""
+        return self._prefixes.candidates(rows)
+
+    def rank(self, context: Any, candidates: Any, top: int | None = None) -> Ranking:
+        """Order candidates by their probability in a context: the numbers of ``predict``, for a fraction of the work.
+
+        ``context`` and ``candidates`` are what ``context`` and ``candidates`` take or return. One context, a dict,
+        gives (n,) indices and scores, m contexts (m, n); of ``top`` candidates only, where it is given.
+        """
+        given = context if isinstance(context, Context) else self.context(context)
+        rows = candidates if isinstance(candidates, Candidates) else self.candidates(candidates)
+        found = ranked(self._served(self._prefixes.logits(given, rows)), top)
+        return Ranking(found.indices[0], found.scores[0]) if given.single else found
+
+    def _served(self, logits: Float32) -> Float64:
+        calibration = self.bundle.calibration
+        return calibration["scale"] * logits.astype(np.float64) + calibration["shift"]
 
 
 def load(path: str | Path, verify: bool = False) -> Scorer:
