@@ -166,7 +166,7 @@ def test_handles_of_another_scorer_are_refused(scorer: Scorer) -> None:
     context = {"user": "u1", "group": "x"}
     with pytest.raises(dagfm.InputError, match="the candidates are another scorer's"):
         scorer.rank(context, other.candidates(LOG[:3]))
-    with pytest.raises(dagfm.InputError, match="the the context is another scorer's"):
+    with pytest.raises(dagfm.InputError, match="the context is another scorer's"):
         scorer.rank(other.context(context), LOG[:3])
 
 
