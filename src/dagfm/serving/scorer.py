@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dagfm.encoding.compiled import CompiledEncoder
+from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
@@ -17,7 +17,7 @@ from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network
-from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, ranked, why_not
+from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, best, why_not
 
 Advance = Callable[[int], None]
 
@@ -77,12 +77,20 @@ class Scorer:
                 advance(len(chunk))
         return logits
 
-    def encode(self, rows: Any, origin: str = "rows") -> Rows:
-        """Return N raw rows encoded, as ``score_encoded`` takes them; raises as ``predict`` does."""
+    def encode(self, rows: Any, origin: str = "rows", without: Collection[str] = ()) -> Rows:
+        """Return N raw rows encoded, as ``score_encoded`` takes them; raises as ``predict`` does.
+
+        Columns that are named in ``without`` need not be there, and count as missing.
+        """
         if self._encoder is None:
-            return self.bundle.encoder.encode(to_frame(rows, origin), origin)
-        found = self._encoder.encode_dicts(rows, origin) if isinstance(rows, list) else None
-        return self._encoder.encode(to_frame(rows, origin), origin) if found is None else found
+            return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
+        if isinstance(rows, list):
+            empty = dict.fromkeys(without)
+            filled = [{**row, **empty} for row in rows] if empty and all(type(row) is dict for row in rows) else rows
+            found = self._encoder.encode_dicts(filled, origin)
+            if found is not None:
+                return found
+        return self._encoder.encode(to_frame(rows, origin), origin, without)
 
     def score_encoded(self, rows: Rows) -> Float32:
         """Return the logits (N,) of N encoded rows, before calibration.
@@ -112,8 +120,17 @@ class Scorer:
         """
         given = context if isinstance(context, Context) else self.context(context)
         rows = candidates if isinstance(candidates, Candidates) else self.candidates(candidates)
-        found = ranked(self._served(self._prefixes.logits(given, rows)), top)
-        return Ranking(found.indices[0], found.scores[0]) if given.single else found
+        logits = self._prefixes.logits(given, rows)
+        rising = logits if self.bundle.calibration["scale"] >= 0 else -logits
+        indices = [best(one, top) for one in rising]
+        scores = [self._probabilities(one[order]) for one, order in zip(logits, indices, strict=True)]
+        if given.single:
+            return Ranking(indices[0], scores[0])
+        shape = len(logits), len(rows) if top is None else min(top, len(rows))
+        return Ranking(np.array(indices, np.int64).reshape(shape), np.array(scores, np.float32).reshape(shape))
+
+    def _probabilities(self, logits: Float32) -> Float32:
+        return sigmoid(self._served(logits)).astype(np.float32)
 
     def _served(self, logits: Float32) -> Float64:
         calibration = self.bundle.calibration
