@@ -40,7 +40,7 @@ class BuildKernel(build_ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = [path for paths in pool.map(compiled, [*VERSIONS, "kernel.c"]) for path in paths]
         library = self.get_ext_fullpath(ext.name)
-        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", *extra])
+        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", "-lm", *extra])
 
 
 headers = [str(path) for path in SOURCE.glob("*.[ch]")]

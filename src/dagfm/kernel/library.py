@@ -18,7 +18,10 @@ VERSIONS = ("base", "avx2", "avx512")
 """In the order of the library's numbers; ``base`` is what every processor of its kind has (NEON on arm64)."""
 
 _INTEGERS = "rows fields size depth message connect threads version row_stride field_stride"
-_ADDRESSES = "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias scratch"
+_ADDRESSES = (
+    "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias"
+    " loss labels of_clicks teacher of_distances scratch"
+)
 
 
 class Call(ctypes.Structure):

@@ -18,9 +18,13 @@ typedef struct {
     const float *head, *bias;         /* (F (L + 1)) and (1); NULL: the summed states are wanted, not logits */
     float *out;                       /* logits (B), or summed states (B, F (L + 1)) */
     /* Backward only. */
-    const float *grad;                         /* of out, of its shape, contiguous */
+    float *grad;                               /* of out, of its shape, contiguous; with a loss the result, else given */
     float *grad_x, *grad_p, *grad_q, *grad_c;  /* of the shapes above, contiguous; grad_x may be NULL: not wanted */
     float *grad_head, *grad_bias;
+    /* A loss of each row's logit, of whose sum the gradients then are; NULL: `grad` is given. See loss.h. */
+    double *loss;                          /* the sum */
+    const float *labels, *of_clicks;       /* (B) each, or NULL: no clicks */
+    const float *teacher, *of_distances;   /* (B) each, or NULL: no teacher */
     float *scratch; /* as many bytes as dagfm_scratch says, aligned to 64 */
 } dagfm_call;
 

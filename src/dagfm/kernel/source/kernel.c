@@ -96,6 +96,7 @@ typedef struct {
     int64_t first, rows;
     float *scratch;
     int backward;
+    double loss;
 } share;
 
 static void *work(void *argument) {
@@ -115,7 +116,7 @@ static void run(const dagfm_call *call, int backward) {
     float *gradients = call->scratch + threads * own;
     for (int64_t t = 0; t < threads; t++) {
         const int64_t first = call->rows * t / threads, end = call->rows * (t + 1) / threads;
-        shares[t] = (share){*call, version, first, end - first, call->scratch + t * own, backward};
+        shares[t] = (share){*call, version, first, end - first, call->scratch + t * own, backward, 0};
         if (backward && t > 0) {
             part parts[PARTS];
             parts_of(&shares[t].call, parts);
@@ -124,14 +125,17 @@ static void run(const dagfm_call *call, int backward) {
                 gradients += rounded(parts[i].size);
             }
         }
+        if (call->loss) shares[t].call.loss = &shares[t].loss;
         if (t > 0) started[t] = pthread_create(&others[t], NULL, work, &shares[t]) == 0;
     }
     work(&shares[0]);
+    if (call->loss) *call->loss = shares[0].loss;
     for (int64_t t = 1; t < threads; t++) {
         if (started[t])
             pthread_join(others[t], NULL);
         else
             work(&shares[t]); /* the system has no thread left: the same rows, later */
+        if (call->loss) *call->loss += shares[t].loss;
         if (!backward) continue;
         part sums[PARTS], parts[PARTS];
         parts_of(&shares[0].call, sums);
@@ -143,5 +147,5 @@ static void run(const dagfm_call *call, int backward) {
 
 EXPORT void dagfm_forward(const dagfm_call *call) { run(call, 0); }
 
-/* All gradients, set rather than added to. */
+/* All gradients, set rather than added to; with a loss, logits and loss, too. */
 EXPORT void dagfm_backward(const dagfm_call *call) { run(call, 1); }
