@@ -234,9 +234,9 @@ def test_a_loss_is_that_of_the_logits_and_so_are_its_gradients(message, connect,
     for shape in [*ODD, (100, 5, 16, 4)]:
         case = Case(message, connect, shape)
         terms = terms_of(shape[0])
-        for given in (terms, Terms(terms.labels, terms.of_clicks), Terms(None, None, *list(vars(terms).values())[2:])):
-            found = descend(case.weights, case.x.numpy(), given, threads=2, version=version)
-            loss, of_logits = loss_in_float64(given, found.logits)
+        for some in (terms, Terms(terms.labels, terms.of_clicks), Terms(None, None, *list(vars(terms).values())[2:])):
+            found = descend(case.weights, case.x.numpy(), some, threads=2, version=version)
+            loss, of_logits = loss_in_float64(some, found.logits)
             assert found.loss == pytest.approx(loss, rel=1e-5)
             np.testing.assert_allclose(found.of_logits, of_logits, rtol=1e-5, atol=1e-6)
             case.grad = torch.from_numpy(found.of_logits)

@@ -95,7 +95,7 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Terms:
-    """A loss of B logits: ``Σ of_clicks · cross-entropy(label) + Σ of_distances · (logit - teacher)²``; float32 (B,) all.
+    """A loss of B logits: ``Σ of_clicks · cross-entropy(label) + Σ of_distances · (logit - teacher)²``, float32 (B,).
 
     A row with a weight of zero has no such term, whatever its label or teacher's logit is. Without both of a pair its
     sum is left out.

@@ -17,12 +17,13 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches, Examples
 from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
+from dagfm.nn.batch import Batch
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from dagfm.training.judging import Judge, evaluation_points
-from dagfm.training.losses import blended_loss, separate_loss
+from dagfm.training.losses import blended_loss, separate_loss, terms_of
 from dagfm.training.optimizers import Optimizer
 from dagfm.training.rate_probe import probed_rate
 from dagfm.training.schedules import learning_rate
@@ -261,19 +262,26 @@ def _optimizer(model: CTRModel, task: Task) -> Optimizer:
 
 def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Examples, rate: float) -> Tensor:
     """The loss of a batch, a scalar, and a step against its gradient."""
-    device = model.embedding.weight.device
-    batch = optimizer.opened(model.layout.batch(examples.rows).to(device), len(examples.labels))
-    labels = torch.from_numpy(examples.labels).to(device)
-    teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
-    weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
-    labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(device)
-    if model.has_distillation_head:
-        served, distilled = model.two_logits(batch, task.alpha)
-        loss = separate_loss(served, distilled, labels, teacher, task.beta, weights, labelled)
-    elif task.beta > 0:
-        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
-    else:
-        loss = model.click_loss(batch, labels, weights)
+    batch = model.layout.batch(examples.rows).to(model.embedding.weight.device)
+    batch = optimizer.opened(batch, len(examples.labels))
+    loss = _loss(model, batch, task, examples)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step(rate)
     return loss.detach()
+
+
+def _loss(model: CTRModel, batch: Batch, task: Task, examples: Examples) -> Tensor:
+    """What a step goes down: of clicks alone, the network's own loss."""
+    if model.computes_loss:
+        return model.loss(batch, terms_of(examples, task.alpha if task.beta > 0 else 1.0, task.beta))
+    given = (examples.labels, examples.teacher, examples.weights, examples.labelled)
+    labels, teacher, weights, labelled = (
+        None if one is None else torch.from_numpy(one).to(model.embedding.weight.device) for one in given
+    )
+    assert labels is not None
+    if model.has_distillation_head:
+        served, distilled = model.two_logits(batch, task.alpha)
+        return separate_loss(served, distilled, labels, teacher, task.beta, weights, labelled)
+    if task.beta > 0:
+        return blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
+    return model.click_loss(batch, labels, weights)
