@@ -165,10 +165,7 @@ class _Training:
     def _step(self, examples: Examples) -> Tensor:
         step, steps = self.at.epoch * self.per_epoch + self.at.batch, self.task.epochs * self.per_epoch
         rate = learning_rate(self.task.settings, self.at.peak, step, steps)
-        loss = _stepped(self.model, self.optimizer, self.task, examples, rate)
-        if self.average is not None:
-            self.average.update(self.optimizer.looked_up)
-        return loss
+        return _stepped(self.model, self.optimizer, self.task, examples, rate, self.average)
 
     def _peak(self) -> float:
         """The configured learning rate, or the one that a trial on a copy of the model finds."""
@@ -188,6 +185,7 @@ class _Training:
         """Evaluate the model, or the average of its weights; keep what was evaluated if it is the best so far."""
         mean = float(self.loss) / self.at.batches
         self._refuse_divergence(mean, "loss")
+        self.optimizer.settle()
         with self.average.in_place_of_weights() if self.average is not None else nullcontext():
             self.model.fill_untrained(self.task.counts)
             figures = self.task.evaluate(self.model)
@@ -257,16 +255,22 @@ class _Training:
 
 
 def _optimizer(model: CTRModel, task: Task) -> Optimizer:
-    return Optimizer(model, task.settings, task.decay, task.counts, task.batches.per_epoch)
+    return Optimizer(model, task.settings, task.decay)
 
 
-def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Examples, rate: float) -> Tensor:
+def _stepped(
+    model: CTRModel,
+    optimizer: Optimizer,
+    task: Task,
+    examples: Examples,
+    rate: float,
+    average: WeightAverage | None = None,
+) -> Tensor:
     """The loss of a batch, a scalar, and a step against its gradient."""
     batch = model.layout.batch(examples.rows).to(model.embedding.weight.device)
-    batch = optimizer.opened(batch, len(examples.labels))
-    loss = _loss(model, batch, task, examples)
+    loss = _loss(model, optimizer.opened(batch), task, examples)
     loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step(rate)
+    optimizer.step(rate, average)
     return loss.detach()
 
 

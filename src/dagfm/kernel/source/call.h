@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "table_call.h"
+
 enum { INNER, OUTER };                        /* message */
 enum { NO_CONNECT, CAUSAL_CONNECT, FULL_CONNECT }; /* connect */
 
@@ -34,7 +36,14 @@ typedef struct {
     int64_t (*scratch)(const dagfm_call *call, int backward); /* floats a thread needs */
     void (*forward)(const dagfm_call *call, int64_t first, int64_t rows, float *scratch);
     void (*backward)(const dagfm_call *call, int64_t first, int64_t rows, float *scratch);
+    /* Of the embedding table: see table.h. */
+    void (*pool)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
+    void (*catch_up)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
+    void (*step)(const dagfm_table *call, int64_t first, int64_t end, float *scratch); /* D floats */
 } dagfm_version;
+
+/* By number: base, AVX2, AVX-512. */
+const dagfm_version *version_at(int64_t number);
 
 static inline int64_t pairs_of(int64_t fields) { return fields * (fields + 1) / 2; }
 

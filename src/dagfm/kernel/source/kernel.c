@@ -35,14 +35,21 @@ EXPORT int64_t dagfm_best_version(void) {
 #endif
 }
 
-static const dagfm_version *version_of(const dagfm_call *call) {
+const dagfm_version *version_at(int64_t number) {
 #if defined(__x86_64__)
-    if (call->version == AVX512) return call->size <= 8 && call->message == INNER ? &dagfm_avx512_narrow : &dagfm_avx512;
-    if (call->version == AVX2) return &dagfm_avx2;
+    if (number == AVX512) return &dagfm_avx512;
+    if (number == AVX2) return &dagfm_avx2;
 #else
-    (void)call;
+    (void)number;
 #endif
     return &dagfm_base;
+}
+
+static const dagfm_version *version_of(const dagfm_call *call) {
+#if defined(__x86_64__)
+    if (call->version == AVX512 && call->size <= 8 && call->message == INNER) return &dagfm_avx512_narrow;
+#endif
+    return version_at(call->version);
 }
 
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
