@@ -44,7 +44,7 @@ class PhaseConfig(Section):
     root of the training rows."""
     updated_rows: Literal["all", "looked_up", "auto"] = "auto"
     """Embedding rows that a step touches: all, or those that its batch looks up, which then make up for the steps
-    without them. auto: looked_up where the table has more than 300,000 rows, or ``embedding_optimizer`` is not adam."""
+    without them. auto: looked_up where the table has more than 50,000 rows, or ``embedding_optimizer`` is not adam."""
     embedding_optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
     """What moves the embedding; adagrad keeps one sum of squares a row. The network's weights are always moved by
     adam."""

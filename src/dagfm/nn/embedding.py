@@ -28,7 +28,8 @@ class Embedding(nn.Module):
         super().__init__()
         self.fields = layout.fields
         self.size = size
-        self.weight = nn.Parameter(torch.empty(layout.table_rows, size))
+        # NumPy asks for large pages, which random access to a large table wants and torch does not ask for.
+        self.weight = nn.Parameter(torch.from_numpy(np.empty((layout.table_rows, size), np.float32)))
         self._held: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: Batch) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dagfm.nn.model import TABLE, CTRModel
+from dagfm.training.allocator import zeros
 
 
 class WeightAverage:
@@ -25,8 +26,8 @@ class WeightAverage:
     def __init__(self, model: CTRModel, decay: float) -> None:
         self.model, self.decay = model, decay
         self.steps = 0
-        self.sums = {name: torch.zeros_like(value) for name, value in self._moving()}
-        self.last = torch.zeros(len(model.embedding.weight), dtype=torch.int32, device=model.embedding.weight.device)
+        self.sums = {name: zeros(value.shape, value.device) for name, value in self._moving()}
+        self.last = zeros((len(model.embedding.weight),), model.embedding.weight.device, np.int32)
         """(rows,): the step up to which the sum of each row of the table reaches."""
         self._left = (decay ** np.arange(1024.0)).astype(np.float32)
 

@@ -17,6 +17,7 @@ from dagfm.kernel.table import Bags, LookUp
 from dagfm.nn.batch import Batch
 from dagfm.nn.looked_up import LookedUp, look_up
 from dagfm.training import row_rules
+from dagfm.training.allocator import zeros
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.history import EPSILON, History
 
@@ -34,8 +35,8 @@ class TableRows:
         self.history = History()
         rows = len(weight)
         shapes = {"adam": (weight.shape, weight.shape), "adagrad": ((rows, 0), (rows,)), "sgd": ((rows, 0), (rows, 0))}
-        self.mean, self.square = (torch.zeros(shape, device=weight.device) for shape in shapes[rule])
-        self.last = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
+        self.mean, self.square = (zeros(shape, weight.device) for shape in shapes[rule])
+        self.last = zeros((rows,), weight.device, np.int32)
         """(rows,): the step up to which each row and its moments reach."""
 
     def opened(self, batch: Batch) -> Batch:

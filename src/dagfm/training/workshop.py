@@ -52,7 +52,7 @@ def kept_logits(directory: Path, part: str) -> Float32 | None:
 DISTILLATION_EPOCHS, RANDOM_START = 12, 4
 """Passes over the training rows in which a student learns its teacher, and how many times as many one takes whose
 embedding does not start from the teacher's."""
-LARGE_TABLE = 300_000
+LARGE_TABLE = 50_000
 """From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
 

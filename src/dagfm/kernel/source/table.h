@@ -118,23 +118,24 @@ static void catch_up_rows(const dagfm_table *in, int64_t first, int64_t end, flo
 /* The gradient of a looked-up row. */
 INLINE void row_gradient(const dagfm_table *in, int64_t u, float *sum) {
     const int64_t size = in->size;
-    for (int32_t n = in->starts[u]; n < in->starts[u + 1]; n++) {
-        const int32_t value = in->places[n];
-        if (n + AHEAD < in->values) {
-            const int32_t next = in->places[n + AHEAD];
-            ask_for(in->grad + (in->owners ? in->owners[next] : next) * size, size);
-        }
-        const float *from = in->grad + (in->owners ? in->owners[value] : value) * size;
-        const float share = in->shares ? in->shares[value] : 1;
-        const int first = n == in->starts[u];
+    const int32_t first = in->starts[u], end = in->starts[u + 1];
+    for (int32_t n = first + AHEAD; n < end + AHEAD && n < in->values; n++) {
+        const int32_t next = in->places[n];
+        ask_for(in->grad + (in->owners ? in->owners[next] : next) * size, size);
+    }
 #define PART(lanes_)                                                                     \
     do {                                                                                 \
         const int64_t lanes = lanes_;                                                    \
-        store_part(sum + d, GET(from + d) * share + (first ? (vec){0} : GET(sum + d)), lanes); \
+        vec total = {0};                                                                 \
+        for (int32_t n = first; n < end; n++) {                                          \
+            const int32_t value = in->places[n];                                         \
+            const float *from = in->grad + (in->owners ? in->owners[value] : value) * size; \
+            total += in->shares ? GET(from + d) * in->shares[value] : GET(from + d);     \
+        }                                                                                \
+        store_part(sum + d, total, lanes);                                               \
     } while (0)
-        ALL_COLUMNS(size);
+    ALL_COLUMNS(size);
 #undef PART
-    }
 }
 
 /* Columns of a row moved to `now`, and its average with them. */
