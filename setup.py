@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src/dagfm/kernel/source")
-FLAGS = ["-O3", "-fno-ivopts", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
+FLAGS = ["-O3", "-fno-ivopts", "-fno-math-errno", "-g0", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
 AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma"]
 
 # One source, compiled for each instruction set: its symbol, lanes and flags. The processor's is chosen at run time.
@@ -38,9 +38,9 @@ class BuildKernel(build_ext):
             )
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = [path for paths in pool.map(compiled, [*VERSIONS, "kernel.c"]) for path in paths]
+            objects = [path for paths in pool.map(compiled, [*VERSIONS, "kernel.c", "table.c"]) for path in paths]
         library = self.get_ext_fullpath(ext.name)
-        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", *extra])
+        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", "-lm", *extra])
 
 
 headers = [str(path) for path in SOURCE.glob("*.[ch]")]

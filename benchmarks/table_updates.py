@@ -43,14 +43,13 @@ class Training:
         self.labels = torch.from_numpy((random.random(BATCH) < 0.3).astype(np.float32))
         self.model = CTRModel(schema, self.layout, DAGFMConfig(), 16, seed=1)
         settings = PhaseConfig(learning_rate=1e-3, epochs=1, updated_rows=form)
-        occurrences = np.ones(self.layout.table_rows, np.int64)
-        self.optimizer = Optimizer(self.model, settings, 1e-4, occurrences, STEPS)
+        self.optimizer = Optimizer(self.model, settings, 1e-4)
 
     def seconds(self) -> float:
         """Of a step, the mean of a few."""
         started = time.process_time()
         for rows in self.batches:
-            batch = self.optimizer.opened(self.layout.batch(rows), BATCH)
+            batch = self.optimizer.opened(self.layout.batch(rows))
             self.model.click_loss(batch, self.labels, None).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step(1e-3)
         return (time.process_time() - started) / STEPS

@@ -33,6 +33,8 @@ class Embedding(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
+        if batch.pooled is not None:
+            return batch.pooled.view(-1, self.fields, self.size)
         table = self.weight if batch.table is None else batch.table
         pooled: Tensor = _PooledLookup.apply(table, batch)  # type: ignore[no-untyped-call]
         return pooled.view(-1, self.fields, self.size)
