@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,11 @@ def run_on(data: Path, folder: Path) -> Path:
     """A run of ours, trained now."""
     command = [sys.executable, "-m", "dagfm", "-q", "fit", str(CONFIG), "-o", str(folder / "run")]
     asked = ["--set", f"data.train={data.resolve()}"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*command, *asked], check=True, env=environment(), stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"a run of ours took {seconds:.0f} processor seconds, preparation and evaluation included", flush=True)
     return folder / "run"
 
 

@@ -41,7 +41,7 @@ class Side:
     logits: NDArray[np.floating] | None = None
     """(n,) of the test rows."""
     seconds: float | None = None
-    """Of training."""
+    """Of training: the processor's for a rival, so that a busy machine takes nothing from it; the clock's for ours."""
 
 
 class MovieLens:

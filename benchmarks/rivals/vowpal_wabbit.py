@@ -43,7 +43,9 @@ def main() -> None:
         train, test, model, scores = (Path(folder) / name for name in ("train.txt", "test.txt", "model", "scores.txt"))
         lines(data.prepared.train, text, train)
         rows = [line.partition(" ")[2] for line in lines(data.prepared.test, text, test)[:SINGLE]]
-        seconds = run(f"{MODEL} -d {train} -c -k --passes {PASSES} --holdout_off -f {model}")
+        started = time.process_time()
+        run(f"{MODEL} -d {train} -c -k --passes {PASSES} --holdout_off -f {model}")
+        seconds = time.process_time() - started
 
         def scored() -> None:
             run(f"-t -i {model} -d {test} -p {scores}")
