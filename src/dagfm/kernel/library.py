@@ -23,6 +23,13 @@ _ADDRESSES = (
     " loss labels of_clicks teacher of_distances scratch"
 )
 
+_SCORING = {
+    "dagfm_packed": [ctypes.c_void_p],
+    "dagfm_pack": [ctypes.c_void_p, ctypes.c_void_p],
+    "dagfm_score_scratch": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64],
+    "dagfm_score": [ctypes.c_void_p, ctypes.c_void_p],
+}
+
 
 class Call(ctypes.Structure):
     """``dagfm_call`` of call.h."""
@@ -80,6 +87,9 @@ def library() -> ctypes.CDLL | None:
     for function in in_place:
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
+    for name, arguments in _SCORING.items():
+        function = getattr(found, name)
+        function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
 
 
