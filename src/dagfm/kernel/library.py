@@ -83,6 +83,11 @@ def library() -> ctypes.CDLL | None:
     found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     found.dagfm_group.restype = ctypes.c_int64
     found.dagfm_group.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    found.dagfm_drop.restype = None
+    found.dagfm_drop.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_float),
+        ctypes.c_int64,
+    ]
     in_place = (found.dagfm_forward, found.dagfm_backward, found.dagfm_pool, found.dagfm_catch_up, found.dagfm_step)
     for function in in_place:
         function.restype = None

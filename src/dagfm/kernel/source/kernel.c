@@ -52,6 +52,11 @@ static const dagfm_version *version_of(const dagfm_call *call) {
     return version_at(call->version);
 }
 
+EXPORT void dagfm_drop(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale,
+                       int64_t version) {
+    version_at(version)->drop(to, from, count, seed, limit, scale);
+}
+
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 static int64_t threads_of(const dagfm_call *call) {
