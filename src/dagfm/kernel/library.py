@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 from dagfm.errors import InputError
 
@@ -23,12 +24,23 @@ _ADDRESSES = (
     " loss labels of_clicks teacher of_distances scratch"
 )
 
-_SCORING = {
-    "dagfm_packed": [ctypes.c_void_p],
-    "dagfm_pack": [ctypes.c_void_p, ctypes.c_void_p],
-    "dagfm_score_scratch": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64],
-    "dagfm_score": [ctypes.c_void_p, ctypes.c_void_p],
+_ADDRESS, _INTEGER, _BYTES = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
+
+_FUNCTIONS: dict[str, list[Any]] = {
+    "dagfm_packed": [_ADDRESS],
+    "dagfm_pack": [_ADDRESS, _ADDRESS],
+    "dagfm_score_scratch": [_ADDRESS, _INTEGER, _INTEGER],
+    "dagfm_score": [_ADDRESS, _ADDRESS],
+    "dagfm_index_size": [_INTEGER, _INTEGER],
+    "dagfm_index_open": [_ADDRESS, _ADDRESS, _INTEGER],
+    "dagfm_index_build": [_ADDRESS, _INTEGER, _INTEGER, _ADDRESS],
+    "dagfm_encode_table": [_ADDRESS, _ADDRESS],
+    "dagfm_encode_texts": [_ADDRESS, _BYTES, _INTEGER],
+    "dagfm_encode_items": [_ADDRESS, _INTEGER, _BYTES, _INTEGER, _BYTES],
+    "dagfm_encode_numbers": [_ADDRESS, _BYTES],
+    "dagfm_release_values": [_ADDRESS],
 }
+"""What scoring and encoding call, all with an integer as result."""
 
 
 class Call(ctypes.Structure):
@@ -92,7 +104,7 @@ def library() -> ctypes.CDLL | None:
     for function in in_place:
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
-    for name, arguments in _SCORING.items():
+    for name, arguments in _FUNCTIONS.items():
         function = getattr(found, name)
         function.restype, function.argtypes = ctypes.c_int64, arguments
     return found

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dagfm.encoding.compiled import CompiledEncoder
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
+from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
@@ -31,6 +33,7 @@ class Scorer:
         prefix = "network."
         own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
         network = Network(bundle.network, own, len(self.schema), table.shape[1])
+        self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
 
     @property
@@ -62,7 +65,7 @@ class Scorer:
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
-        encoded = self.bundle.encoder.encode(to_frame(rows, origin), origin)
+        encoded = self.encode(rows, origin)
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
@@ -72,6 +75,13 @@ class Scorer:
                 advance(len(chunk))
         return logits
 
+    def encode(self, rows: Any, origin: str = "rows") -> Rows:
+        """Return N raw rows encoded, as ``score_encoded`` takes them; raises as ``predict`` does."""
+        if self._encoder is None:
+            return self.bundle.encoder.encode(to_frame(rows, origin), origin)
+        found = self._encoder.encode_dicts(rows, origin) if isinstance(rows, list) else None
+        return self._encoder.encode(to_frame(rows, origin), origin) if found is None else found
+
     def score_encoded(self, rows: Rows) -> Float32:
         """Return the logits (N,) of N encoded rows, before calibration.
 
@@ -80,7 +90,7 @@ class Scorer:
         return self._encoded.logits(rows)
 
 
-def load(path: str | Path) -> Scorer:
+def load(path: str | Path, verify: bool = False) -> Scorer:
     """Load a bundle and return its scorer; needs no torch.
 
     ``path`` is a bundle directory, or a run directory that holds one. Raises InputError naming the file when it is not
@@ -89,4 +99,4 @@ def load(path: str | Path) -> Scorer:
     directory = Path(path)
     if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
         directory = directory / "bundle"
-    return Scorer(read_bundle(directory))
+    return Scorer(read_bundle(directory, verify))
