@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,18 @@ KIND = "bundle"
 FORMAT = 1
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
+_GOLDEN = "golden.json"
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Raw rows and how they score where the bundle was made; ``golden`` makes and checks them."""
+
+    columns: Mapping[str, list[Any]]
+    """Each column's cells, one a row."""
+    probabilities: list[float]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Bundle:
     """The served probability is sigmoid(scale * logit + shift)."""
     card: Mapping[str, Any]
     """The rest of the manifest: label rule, side tables, measured figures, the version that wrote it."""
+    golden: Golden | None = None
+    """None in a bundle of an earlier dagfm."""
 
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
@@ -51,7 +63,11 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
     write_bytes(fresh / _WEIGHTS, save(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
-    seal(fresh, KIND, FORMAT, [*names, _WEIGHTS, _CALIBRATION], {**bundle.card, "network": dict(bundle.network)})
+    names += [_WEIGHTS, _CALIBRATION]
+    if bundle.golden is not None:
+        write_json(fresh / _GOLDEN, asdict(bundle.golden))
+        names.append(_GOLDEN)
+    seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
     old = directory.with_name(f".{directory.name}.old.tmp")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
@@ -98,4 +114,5 @@ def read_bundle(directory: Path) -> Bundle:
         raise InputError(f"{directory / _WEIGHTS}: not a safetensors file ({error}); the bundle is damaged") from None
     calibration = read_json(directory / _CALIBRATION)
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
-    return Bundle(read_encoder(directory), manifest["network"], arrays, calibration, card)
+    golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
+    return Bundle(read_encoder(directory), manifest["network"], arrays, calibration, card, golden)
