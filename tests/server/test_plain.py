@@ -34,9 +34,7 @@ def rows(finished: Finished) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 500])
-def test_rows_score_as_in_python(
-    client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]], count: int
-) -> None:
+def test_rows_score_as_in_python(client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]], count: int) -> None:
     answer = client.post(PREDICT, {"rows": rows[:count]})
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -52,9 +50,7 @@ def test_the_answer_says_which_version_it_is_of(client: Client) -> None:
     assert client.post(f"/v1/models/m/versions/{version}:predict", {"rows": [ROW]}).json == answer.json
 
 
-def test_ranking_is_the_order_of_the_scores(
-    client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]]
-) -> None:
+def test_ranking_is_the_order_of_the_scores(client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]]) -> None:
     context = {name: rows[0][name] for name in ("user", "group")}
     candidates = [{name: row[name] for name in ("item", "tags", "price", "position")} for row in rows[:50]]
     expected = scorer.predict([{**context, **candidate} for candidate in candidates])
