@@ -167,5 +167,5 @@ def until(holds: Any, log: Path | None = None, seconds: float = 60) -> None:
     """Wait for something to hold."""
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, log.read_text() if log is not None else "it never came to hold"
+        assert time.monotonic() < end, log.read_text()[-3000:] if log is not None else "it never came to hold"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Around every request: the token, ids, compression, limits of size and time, clients that hang up, the log, figures."""
+"""Around every request: token, ids, compression, limits of size and time, clients that hang up, log, figures."""
 
 from __future__ import annotations
 

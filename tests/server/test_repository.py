@@ -24,7 +24,7 @@ LOAD, UNLOAD = "/v2/repository/models/m/load", "/v2/repository/models/m/unload"
 
 
 def another(bundle: Path, to: Path, scale: float = 0.5, *, golden: bool = True) -> Path:
-    """A bundle that scores otherwise; without ``golden`` its golden rows are of the other, as if it were miscompiled."""
+    """A bundle that scores otherwise; without ``golden`` its golden rows are of the other, as if miscompiled."""
     from dataclasses import replace
 
     from dagfm.serving.bundle import read_bundle, write_bundle
@@ -164,7 +164,7 @@ def test_a_bundle_that_is_gone_scores_on_without_its_files(place: Path) -> None:
 
 def test_a_bad_bundle_at_the_start_is_an_error(place: Path) -> None:
     cut(place)
-    with pytest.raises(dagfm.InputError, match="model m: not loaded: .*truncated"):
+    with pytest.raises(dagfm.InputError, match=r"model m: not loaded: .*truncated"):
         application({"m": place})
 
 

@@ -93,7 +93,7 @@ def test_json_tensors_score_as_in_python(finished: Finished, client: Client, fil
     np.testing.assert_allclose(output["data"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("names", [NAMES, ("user", "price"), ("position",)], ids=lambda names: "+".join(names))
+@pytest.mark.parametrize("names", [NAMES, ("user", "price"), ("position",)], ids="+".join)
 def test_bytes_score_as_json(client: Client, filled: pl.DataFrame, names: tuple[str, ...]) -> None:
     plain = client.post(INFER, {"inputs": tensors(filled)}).json["outputs"][0]["data"]
     answer = binary(client, tensors(filled), names, id="x", parameters={"binary_data_output": True})

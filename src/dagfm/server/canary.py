@@ -6,11 +6,18 @@ import logging
 from pathlib import Path
 
 from dagfm.errors import InputError
+from dagfm.files import open_sealed
 from dagfm.server.sources import fingerprint
+from dagfm.serving.bundle import FORMAT, KIND
 from dagfm.serving.golden import check_golden, golden_columns
 from dagfm.serving.scorer import Scorer, load
 
 log = logging.getLogger(__name__)
+
+
+def check_whole(bundle: Path) -> None:
+    """Raises InputError when a file of ``bundle`` is missing or is not as the manifest says."""
+    open_sealed(bundle, KIND, FORMAT)
 
 
 def load_checked(bundle: Path) -> tuple[Scorer, str]:

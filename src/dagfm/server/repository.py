@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from dagfm.errors import DagfmError, listed
 from dagfm.server.answers import RefusedError
-from dagfm.server.canary import load_checked
+from dagfm.server.canary import check_whole, load_checked
 from dagfm.server.models import Change, Model, Served, without_path
 from dagfm.server.sources import fingerprint, locate
 
@@ -63,6 +63,7 @@ class Repository:
                 standing = old.versions.get(version)
                 if standing is not None and standing.fingerprint == mark:
                     versions[version] = standing
+                    check_whole(bundle)
                     continue
                 scorer, mark = load_checked(bundle)
                 versions[label or mark] = Served(name, label or mark, mark, scorer)
