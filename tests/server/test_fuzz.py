@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a score or a 4xx in the protocol's shape: never a 5xx, never a path, never a crash."""
+"""Whatever is sent, the answer is a score or a 4xx in the protocol's shape: never a 5xx, a path or a crash."""
 
 from __future__ import annotations
 

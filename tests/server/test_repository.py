@@ -65,6 +65,8 @@ def test_a_new_bundle_is_served_once_it_is_loaded(place: Path) -> None:
     assert score(client) == pytest.approx(reference(place), abs=1e-6)
     assert score(client) != pytest.approx(before, abs=1e-3)
     assert client.get(f"/v2/models/m/versions/{version}").status == 404
+    lines = [line for line in client.get("/metrics").body.decode().splitlines() if line.startswith("dagfm_bundle")]
+    assert lines == [f'dagfm_bundle_workers{{fingerprint="{fresh}",model="m",version="{fresh}"}} 1.0']
 
 
 def test_loading_the_same_again_changes_nothing(place: Path) -> None:

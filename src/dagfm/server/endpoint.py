@@ -46,7 +46,10 @@ class Desk:
         self._token = None if settings.token is None else f"Bearer {settings.token}".encode()
 
     def authorize(self, call: Call) -> None:
-        """Raises RefusedError (401) unless the call carries the token, or none is needed."""
+        """Raises RefusedError: 401 unless the call carries the token or none is needed, 403 where a browser says that
+        another site's page sends it, which may have been opened on the very machine that is trusted."""
+        if call.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            raise RefusedError(403, "requests from pages of other sites are refused")
         given = call.headers.get(b"authorization", b"")
         if self._token is not None and not hmac.compare_digest(given, self._token):
             raise RefusedError(

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from dagfm.encoding.rows import Float32
-from dagfm.server.models import Change
+from dagfm.server.models import Change, Served
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -54,10 +54,10 @@ class Metrics:
         )
         self.reloads = Counter("dagfm_reloads", "Loads of a model, by result.", ("model", "result"), registry=registry)
 
-    def observe_scores(self, model: str, version: str, scores: Float32) -> None:
+    def observe_scores(self, served: Served, scores: Float32) -> None:
         """Count ``scores`` (n,) in the histogram, all at once."""
-        self.rows.labels(model, version).inc(len(scores))
-        histogram = self.scores.labels(model, version)
+        self.rows.labels(served.model, served.label).inc(len(scores))
+        histogram = self.scores.labels(served.model, served.label)
         if len(scores) == 1:
             histogram.observe(float(scores[0]))
             return
@@ -82,11 +82,14 @@ class Metrics:
 
     def page(self) -> bytes:
         """All figures in Prometheus' text format."""
-        if MULTIPROCESS not in os.environ:
-            return generate_latest(self._registry)
-        shared = CollectorRegistry()
-        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        return generate_latest(shared)
+        registry = self._registry
+        if MULTIPROCESS in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        lines = generate_latest(registry).splitlines(keepends=True)
+        # Bundles that nobody serves any more, of which there would be one more with each reload.
+        return b"".join(line for line in lines if not (line.startswith(_BUNDLES) and line.endswith(b" 0.0\n")))
 
 
+_BUNDLES = b"dagfm_bundle_workers{"
 _EDGES = np.array(SCORES, np.float32)

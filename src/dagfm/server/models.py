@@ -19,6 +19,11 @@ class Served:
     fingerprint: str
     scorer: Scorer
 
+    @property
+    def label(self) -> str:
+        """The version as figures name it: nothing for a fingerprint, of which every reload would bring another."""
+        return self.version if self.version != self.fingerprint else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Model:

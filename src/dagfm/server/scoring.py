@@ -60,7 +60,7 @@ class Scoring:
             raise RefusedError(400, f"top is {asked.top}, expected 0 or more")
         call.rows = self._checked(asked.candidates, "candidates", self._limits.rows)
         indices, scores = abilities.rank(served.scorer, asked.context, asked.candidates, asked.top)
-        self._metrics.rows.labels(served.model, served.version).inc(call.rows)
+        self._metrics.rows.labels(served.model, served.label).inc(call.rows)
         return Answer(to_json({"indices": indices, "scores": scores}))
 
     def explain(self, call: Call) -> Answer:
@@ -85,7 +85,7 @@ class Scoring:
 
     def _count(self, served: Served, rows: Any, scores: Float32) -> None:
         """Note the scores, and now and then how many of the values are unknown to the model."""
-        self._metrics.observe_scores(served.model, served.version, scores)
+        self._metrics.observe_scores(served, scores)
         now = time.monotonic()
         if not len(scores) or now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
             return

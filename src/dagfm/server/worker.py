@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,9 @@ from dagfm.server.repository import Repository
 from dagfm.server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_SWITCH = 0.0005
+"""Seconds that the thread of large requests may keep the interpreter from the event loop; Python's own are 0.005."""
 
 
 class Commands:
@@ -72,6 +76,9 @@ def main(control: int, listening: int) -> int:
     channel = Channel(socket.socket(fileno=control))
     (first,) = channel.receive() or [{}]
     settings = msgspec.convert(first["settings"], Settings)
+    sys.setswitchinterval(_SWITCH)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
     logging.basicConfig(level=first["level"], format="%(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(max(first["level"], logging.WARNING))
     repository, metrics, lifecycle = Repository(settings.models, settings.unloaded), Metrics(), Lifecycle()
