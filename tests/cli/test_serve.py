@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,41 @@ def test_a_size_that_is_none_is_said(finished: Finished) -> None:
     done = dagfm("serve", f"m={finished.bundle}", "--max-body", "much")
     assert done.returncode == 2
     assert "'much': expected a size" in done.stderr
+
+
+def test_the_container_has_what_serving_imports(finished: Finished) -> None:
+    """Of all that tests install, the packages of examples/serving alone, and what they need, are imported."""
+    listed = (Path(__file__).parents[2] / "examples" / "serving" / "requirements.txt").read_text().splitlines()
+    code = f"""
+import sys
+for name in ("torch", "pandas", "pyarrow", "yaml", "lightgbm", "scipy", "duckdb", "hypothesis", "pytest"):
+    sys.modules[name] = None
+from importlib.metadata import packages_distributions
+from dagfm.cli.app import app
+from dagfm.server import supervisor, worker
+from dagfm.server.app import application
+application({{"m": {str(finished.bundle)!r}}})
+homes = packages_distributions()
+print(*sorted({{home for name in sys.modules for home in homes.get(name.partition(".")[0], ())}}))
+"""
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    imported = {name.lower().replace("_", "-") for name in done.stdout.split()}
+    assert imported - {"dagfm", "setuptools"} <= _needed({name for name in listed if name and name[0] != "#"})
+
+
+def _needed(names: set[str]) -> set[str]:
+    """The packages and what they require, extras and what another Python would need aside."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        found.add(name.lower().replace("_", "-"))
+        try:
+            needs = [line for line in requires(name) or () if "extra ==" not in line]
+        except PackageNotFoundError:
+            continue
+        names |= {re.split(r"[^A-Za-z0-9_.-]", line)[0] for line in needs if "sys_platform" not in line} - found
+    return found
