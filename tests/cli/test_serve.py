@@ -65,7 +65,8 @@ from dagfm.server import supervisor, worker
 from dagfm.server.app import application
 application({{"m": {str(finished.bundle)!r}}})
 homes = packages_distributions()
-print(*sorted({{home for name in sys.modules for home in homes.get(name.partition(".")[0], ())}}))
+loaded = [name for name, module in sys.modules.items() if module is not None]
+print(*sorted({{home for name in loaded for home in homes.get(name.partition(".")[0], ())}}))
 """
     command = [sys.executable, "-c", code]
     environment = {**os.environ, "PYTHONPATH": SOURCE}
