@@ -229,6 +229,8 @@ def test_sigterm_under_load_loses_no_request(finished: Finished, tmp_path: Path)
                     answered += 1
             except (OSError, http.client.HTTPException) as error:
                 lost.append(error)
+            finally:
+                connection.close()
             counts.append(answered)
 
         threads = [threading.Thread(target=client) for _ in range(8)]
