@@ -26,6 +26,7 @@ def description(repository: Repository) -> dict[str, Any]:
         "/v2/repository/index": _post(
             "All models, their versions and why one is not served",
             {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+            400,
         ),
         "/metrics": _get("Figures for Prometheus", kind="text/plain"),
     }
@@ -70,8 +71,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
     v2, v1 = f"/v2/models/{served.model}{version}", f"/v1/models/{served.model}{version}"
     row, example = _row(schema, schema.columns), dict.fromkeys(schema.columns)
     rows = {"type": "array", "items": row}
-    columns = {"type": "object", "additionalProperties": {"type": "array", "items": {}}}
-    predict = _object({"rows": {"anyOf": [rows, columns]}}, ["rows"])
+    predict = _object({"rows": {"anyOf": [rows, _table(schema, schema.columns)]}}, ["rows"])
     tensor = _object(
         {
             "name": {"type": "string", "enum": list(schema.columns)},
@@ -107,7 +107,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         ranked = _object(
             {
                 "context": _row(schema, sides["context"]),
-                "candidates": {"anyOf": [candidates, columns]},
+                "candidates": {"anyOf": [candidates, _table(schema, sides["candidate"])]},
                 "top": {"type": "integer", "minimum": 0},
             },
             ["context", "candidates"],
@@ -129,6 +129,12 @@ def _columns(schema: Schema, side: str) -> list[str]:
 def _row(schema: Schema, columns: tuple[str, ...]) -> dict[str, Any]:
     fields = {one.source: one for one in schema if one.cross is None}
     return _object({name: _cell(fields[name]) for name in columns}, list(columns))
+
+
+def _table(schema: Schema, columns: tuple[str, ...]) -> dict[str, Any]:
+    """The same rows as a list for each column, all equally long, which a description cannot say."""
+    cells = _row(schema, columns)["properties"]
+    return _object({name: {"type": "array", "items": cell} for name, cell in cells.items()}, list(columns))
 
 
 def _cell(field: Field) -> dict[str, Any]:
