@@ -15,8 +15,12 @@ from dagfm.data.hiding import Hiding
 from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
+from dagfm.data.threads import in_order
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
+
+AHEAD = 2
+"""Batches made before they are needed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,12 @@ class Batches:
         return self._count + self._recombined_span(0, 0, self._count)[1]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
-        """The batches of one epoch, from batch ``start`` on."""
+        """The batches of one epoch, from batch ``start`` on, the next ones being made while one is trained on."""
+        chosen = self._chosen(number, start)
+        yield from in_order(lambda one: self._examples(one[0], number, one[1]), chosen, AHEAD, purpose="batches")
+
+    def _chosen(self, number: int, start: int) -> Iterator[tuple[Indices, int]]:
+        """The rows of each batch, and how many of the epoch come before it."""
         shuffle = Shuffle(self._count, self.seed)
 
         def opening(window: Indices) -> None:
@@ -97,7 +106,7 @@ class Batches:
                 begin, count = self._recombined_span(number, first, len(chosen))
                 while announced < begin + count:
                     announced = self.pool.announce(self.dataset.rows, max(announced, begin))
-            yield self._examples(chosen, number, first)
+            yield chosen, first
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])

@@ -18,7 +18,17 @@ VERSIONS = ("base", "avx2", "avx512")
 """In the order of the library's numbers; ``base`` is what every processor of its kind has (NEON on arm64)."""
 
 _INTEGERS = "rows fields size depth message connect threads version row_stride field_stride"
-_ADDRESSES = "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias scratch"
+_ADDRESSES = (
+    "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias"
+    " loss labels of_clicks teacher of_distances scratch"
+)
+
+_SCORING = {
+    "dagfm_packed": [ctypes.c_void_p],
+    "dagfm_pack": [ctypes.c_void_p, ctypes.c_void_p],
+    "dagfm_score_scratch": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64],
+    "dagfm_score": [ctypes.c_void_p, ctypes.c_void_p],
+}
 
 
 class Call(ctypes.Structure):
@@ -27,6 +37,25 @@ class Call(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in _INTEGERS.split()),
         *((name, ctypes.c_void_p) for name in _ADDRESSES.split()),
+    ]
+
+
+_TABLE_INTEGERS = "size values bags rows threads version rule"
+_TABLE_ADDRESSES = "ids offsets owners shares row starts places weight out grad scratch"
+_TABLE_STATE = (
+    "mean square last rates path mean_fix square_fix mean_left square_left mean_run average averaged average_left"
+)
+
+
+class TableCall(ctypes.Structure):
+    """``dagfm_table`` of table_call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _TABLE_INTEGERS.split()),
+        *((name, ctypes.c_void_p) for name in _TABLE_ADDRESSES.split()),
+        ("step", ctypes.c_int64),
+        *((name, ctypes.c_float) for name in ("decay", "epsilon")),
+        *((name, ctypes.c_void_p) for name in _TABLE_STATE.split()),
     ]
 
 
@@ -52,9 +81,15 @@ def library() -> ctypes.CDLL | None:
     found.dagfm_best_version.restype = ctypes.c_int64
     found.dagfm_scratch.restype = ctypes.c_int64
     found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-    for function in (found.dagfm_forward, found.dagfm_backward):
+    found.dagfm_group.restype = ctypes.c_int64
+    found.dagfm_group.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    in_place = (found.dagfm_forward, found.dagfm_backward, found.dagfm_pool, found.dagfm_catch_up, found.dagfm_step)
+    for function in in_place:
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
+    for name, arguments in _SCORING.items():
+        function = getattr(found, name)
+        function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dagfm.config import NetworkConfig
 from dagfm.encoding.rows import Int64
+from dagfm.kernel.calls import Terms
 from dagfm.nn.batch import Batch, Layout
 from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.embedding import Embedding
@@ -40,6 +41,16 @@ class CTRModel(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,)."""
         return self.network(self._dropped(self.embedding(batch)))
+
+    @property
+    def computes_loss(self) -> bool:
+        """Whether ``loss`` is there: see ``DAGFM.computes_loss``."""
+        return isinstance(self.network, DAGFM) and self.network.computes_loss(self.embedding.weight)
+
+    def loss(self, batch: Batch, terms: Terms) -> Tensor:
+        """A loss of the logits, a scalar, without making these."""
+        assert isinstance(self.network, DAGFM), "callers ask whether it computes a loss"
+        return self.network.loss(self._dropped(self.embedding(batch)), terms)
 
     def click_loss(self, batch: Batch, labels: Tensor, weights: Tensor | None) -> Tensor:
         """The loss on clicks alone, a scalar: the network's own where it has one, else the cross-entropy."""

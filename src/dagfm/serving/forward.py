@@ -113,11 +113,15 @@ class Network:
 
     def _in_kernel(self, weights: Weights, embedded: Floats) -> Float32:
         found = forward(weights, embedded[:, :, : self.size], processor_threads())
+        first = embedded[:, :, self.size].sum(axis=1) if self.first_order else None
         if self.hidden:
-            found = (found @ self.head.reshape(-1) + self.bias + self._deep(found)).astype(np.float32)
-        if self.first_order:
-            found += embedded[:, :, self.size].sum(axis=1)
-        return found
+            return self.finished(found, first)
+        return found if first is None else found + first
+
+    def finished(self, states: Floats, first: Floats | None) -> Float32:
+        """Logits (B,) of a head with hidden layers, of summed states (B, F·(L+1)) and the first-order part (B,)."""
+        logits: Float32 = (states @ self.head.reshape(-1) + self.bias + self._deep(states)).astype(np.float32)
+        return logits if first is None else logits + first
 
     def _deep(self, x: Floats) -> Floats:
         """What the hidden layers add: summed states (B, F·(L+1)) -> (B,)."""

@@ -13,7 +13,8 @@ from dagfm.encoding.rows import Float32, Rows
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
-from dagfm.serving.forward import Network, embed
+from dagfm.serving.encoded import EncodedScorer
+from dagfm.serving.forward import Network
 
 Advance = Callable[[int], None]
 
@@ -26,10 +27,11 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
+        table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
         prefix = "network."
         own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
-        self._network = Network(bundle.network, own, len(self.schema), self._table.shape[1])
+        network = Network(bundle.network, own, len(self.schema), table.shape[1])
+        self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
 
     @property
     def schema(self) -> Schema:
@@ -64,14 +66,18 @@ class Scorer:
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
-            logits[chunk] = self.score_encoded(encoded.take(chunk))
+            whole = len(chunk) == len(encoded)
+            logits[chunk] = self.score_encoded(encoded if whole else encoded.take(chunk))
             if advance is not None:
                 advance(len(chunk))
         return logits
 
     def score_encoded(self, rows: Rows) -> Float32:
-        """Return the logits (N,) of N encoded rows, before calibration."""
-        return self._network.logits(embed(self._table, self.schema, self.bundle.encoder.spans, rows))
+        """Return the logits (N,) of N encoded rows, before calibration.
+
+        Raises IndexError where an id is no row of the table.
+        """
+        return self._encoded.logits(rows)
 
 
 def load(path: str | Path) -> Scorer:

@@ -1,0 +1,207 @@
+"""Encoded rows to logits in one call: look-up, pooling, scaling by numbers and the network, block by block in cache."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.kernel.calls import Floats, Weights, processor_threads
+from dagfm.kernel.library import VERSIONS, Call, chosen_version, library
+
+KINDS = ("ids", "sum", "mean", "max", "numbers")
+"""How encoded rows hold a field, in the order of the kernel's numbers; the middle ones are pooled sequences."""
+
+FEW = 64
+"""Up to this many rows a request's arrays are copied: the copy costs less than asking NumPy for an address."""
+
+
+class Source(NamedTuple):
+    """Where a field's vector comes from."""
+
+    kind: str
+    """One of ``KINDS``."""
+    start: int
+    """Its first row in the table."""
+    column: int
+    """Of the tokens, of the sequences or of the floats."""
+    width: int = 1
+    """How many floats."""
+
+
+class _Source(ctypes.Structure):
+    """``dagfm_source`` of scoring.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("kind", "start", "column", "width")]
+
+
+class _Model(ctypes.Structure):
+    """``dagfm_model`` of scoring.h."""
+
+    _fields_ = [
+        ("net", Call),
+        ("table", ctypes.c_void_p),
+        ("table_rows", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("sources", ctypes.POINTER(_Source)),
+        *((name, ctypes.c_int64) for name in ("tokens", "floats", "sequences")),
+        ("packed", ctypes.c_void_p),
+    ]
+
+
+class _Request(ctypes.Structure):
+    """``dagfm_request`` of scoring.h; its inputs are bytes or addresses."""
+
+    _fields_ = [
+        ("rows", ctypes.c_int64),
+        ("threads", ctypes.c_int64),
+        *((name, ctypes.c_char_p) for name in ("tokens", "floats", "offsets", "values")),
+        ("items", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("out", "first", "scratch")),
+    ]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a network without a linear head leaves to its caller."""
+
+    states: Floats
+    """(B, F·(depth+1)) summed states."""
+    first: Floats | None
+    """(B,) the first-order part of the logits, where there is one."""
+
+
+class Compiled:
+    """A table and a network that score encoded rows; any number of threads may do so at once."""
+
+    def __init__(self, weights: Weights, table: Floats, sources: Sequence[Source], version: str | None = None) -> None:
+        """``table`` (rows, D), or (rows, D + 1) with first-order weights in the last column; one source a field.
+
+        Raises ValueError where the sizes do not fit together.
+        """
+        native, version = library(), version or chosen_version()
+        assert native is not None and version is not None, "callers ask whether the kernel is available"
+        size = weights.p.shape[2]
+        if table.dtype != np.float32 or table.ndim != 2 or not table.flags.c_contiguous or not len(table):
+            raise ValueError(f"table is {table.dtype} {table.shape}, expected contiguous float32 (rows, {size})")
+        if table.shape[1] not in (size, size + 1) or len(sources) != weights.fields:
+            raise ValueError(
+                f"table is {table.shape} with {len(sources)} sources, expected {size} or {size + 1} columns and "
+                f"{weights.fields} sources"
+            )
+        self._weights, self._table = weights, table  # what the addresses below are of
+        self._columns = (
+            _columns(source for source in sources if source.kind == "ids"),
+            _columns(source for source in sources if source.kind == "numbers"),
+            _columns(source for source in sources if source.kind in KINDS[1:4]),
+        )
+        self._sources = (_Source * len(sources))(*(_Source(KINDS.index(one.kind), *one[1:]) for one in sources))
+        self._model = model = _Model(table=table.ctypes.data, table_rows=len(table), width=table.shape[1])
+        model.net, model.sources = weights.call, self._sources
+        model.net.version = VERSIONS.index(version)
+        model.tokens, model.floats, model.sequences = self._columns
+        self._packed = np.zeros(native.dagfm_packed(ctypes.addressof(model)) + 16, np.float32)
+        start = self._packed.ctypes.data
+        native.dagfm_pack(ctypes.addressof(model), start + -start % 64)
+        self._address = ctypes.addressof(model)
+        self._score, self._scratch = native.dagfm_score, native.dagfm_score_scratch
+        self._linear, self._first_order = weights.head is not None, table.shape[1] > size
+        self._width = 1 if self._linear else weights.sums
+        self._local = threading.local()
+
+    def score(
+        self,
+        tokens: NDArray[np.int32],
+        floats: Floats,
+        sequences: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = (),
+        threads: int | None = None,
+    ) -> Floats | Sums:
+        """Logits (B,), or what there is without a linear head, of B encoded rows.
+
+        ``tokens`` (B, token fields), ``floats`` (B, numbers) with NaN where missing, and ``sequences`` as pairs of
+        offsets (B + 1,) and values. ``threads`` None takes as many as pay. Raises IndexError where an id is no row of
+        the table, ValueError where the arrays do not fit.
+        """
+        rows = len(tokens)
+        if (tokens.shape[1], floats.shape[1], len(sequences)) != self._columns or len(floats) != rows:
+            raise ValueError(
+                f"tokens {tokens.shape}, floats {floats.shape} and {len(sequences)} sequences, expected "
+                f"{self._columns[0]}, {self._columns[1]} and {self._columns[2]} of as many rows"
+            )
+        few = rows <= FEW
+        state = self._state()
+        request: _Request = state.request
+        request.rows = rows
+        if tokens.dtype != np.int32 or floats.dtype != np.float32:
+            tokens, floats = tokens.astype(np.int32), floats.astype(np.float32)
+        if few:
+            request.threads = 1
+            request.tokens, request.floats = tokens.tobytes(), floats.tobytes()
+            out, request.out, request.first, request.scratch = state.few
+        else:
+            request.threads = threads or processor_threads()
+            tokens, floats = np.ascontiguousarray(tokens), np.ascontiguousarray(floats)
+            request.tokens, request.floats = tokens.ctypes.data, floats.ctypes.data
+            out = np.empty((rows, self._width + 1), np.float32)
+            request.out, request.first = out.ctypes.data, out.ctypes.data + 4 * rows * self._width
+            request.scratch = state.scratch(self._scratch(self._address, rows, request.threads))
+        if sequences:
+            offsets = np.concatenate([pair[0] for pair in sequences], dtype=np.int64)
+            values = np.concatenate([pair[1] for pair in sequences], dtype=np.int32)
+            if len(offsets) != len(sequences) * (rows + 1):
+                raise ValueError(f"sequences have {len(offsets)} offsets, expected {len(sequences)} x {rows + 1}")
+            request.offsets, request.values, request.items = offsets.tobytes(), values.tobytes(), len(values)
+        failed = self._score(self._address, state.address)
+        if failed == 2:
+            raise ValueError("the sequences' offsets do not cut their values, expected at least one a row")
+        if failed:
+            raise IndexError(f"an id is beyond the table's {len(self._table)} rows")
+        flat, count = out.reshape(-1), rows * self._width
+        found: Floats = flat[:count].copy() if few else flat[:count]
+        if self._linear:
+            return found
+        first = flat[state.few_first : state.few_first + rows].copy() if few else flat[count:]
+        return Sums(found.reshape(rows, self._width), first if self._first_order else None)
+
+    def _state(self) -> Any:
+        """What stays with a thread."""
+        try:
+            return self._local.state
+        except AttributeError:
+            self._local.state = _State(self)
+            return self._local.state
+
+
+class _State:
+    """A thread's request, its room for the results of few rows, and scratch."""
+
+    def __init__(self, of: Compiled) -> None:
+        self.request = _Request(threads=1)
+        self.address = ctypes.addressof(self.request)
+        self._memory = np.empty(0, np.uint8)
+        self.few_first = FEW * of._width
+        out = np.empty(FEW * (of._width + 1), np.float32)
+        at = out.ctypes.data
+        self._few_memory = np.empty(of._scratch(of._address, FEW, 1) + 64, np.uint8)
+        self.few = out, at, at + 4 * self.few_first, _aligned(self._few_memory)
+
+    def scratch(self, size: int) -> int:
+        """The address of so many bytes: new ones would be faulted in anew at every call."""
+        if len(self._memory) < size + 64:
+            self._memory = np.empty(size + 64, np.uint8)
+        return _aligned(self._memory)
+
+
+def _aligned(memory: NDArray[np.uint8]) -> int:
+    address: int = memory.ctypes.data
+    return address + -address % 64
+
+
+def _columns(sources: Any) -> int:
+    """How many columns the sources of a kind need."""
+    return max((one.column + (one.width if one.kind == "numbers" else 1) for one in sources), default=0)

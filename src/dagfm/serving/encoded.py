@@ -1,0 +1,49 @@
+"""Encoded rows to logits: in one call of the compiled kernel, or in NumPy, a table of embeddings at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.encoding.rows import Float32, Rows
+from dagfm.encoding.spans import Spans
+from dagfm.kernel.scoring import Compiled, Source, Sums
+from dagfm.schema import Schema
+from dagfm.serving.forward import Network, embed
+
+Floats = NDArray[np.float32]
+
+
+class EncodedScorer:
+    """A table and a network; thread-safe."""
+
+    def __init__(self, network: Network, table: Floats, schema: Schema, spans: Spans) -> None:
+        """``table`` (rows, D), (rows, D + 1) with first-order weights; ``spans`` says which rows are whose."""
+        self._network, self._table, self._schema, self._spans = network, table, schema, spans
+        self._compiled = None
+        if network.compiled is not None:
+            self._compiled = Compiled(network.compiled, np.ascontiguousarray(table), sources(schema, spans))
+
+    def logits(self, rows: Rows) -> Float32:
+        """Logits (B,) of B encoded rows. Raises IndexError where an id is no row of the table."""
+        if self._compiled is None:
+            return self._network.logits(embed(self._table, self._schema, self._spans, rows))
+        sequences = [(one.offsets, one.values) for one in rows.sequences]
+        found = self._compiled.score(rows.tokens, rows.floats, sequences)
+        return self._network.finished(found.states, found.first) if isinstance(found, Sums) else found
+
+
+def sources(schema: Schema, spans: Spans) -> list[Source]:
+    """Where every field's vector comes from, in node order."""
+    found, tokens, sequences, floats = [], 0, 0, 0
+    for one, start in zip(schema, spans.starts.tolist(), strict=True):
+        if one.form == "ids":
+            found.append(Source("ids", start, tokens))
+            tokens += 1
+        elif one.form == "items":
+            found.append(Source(one.pooling, start, sequences))
+            sequences += 1
+        else:
+            found.append(Source("numbers", start, floats, one.width))
+            floats += one.width
+    return found
