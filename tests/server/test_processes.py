@@ -295,10 +295,25 @@ def test_a_damaged_bundle_at_the_start_is_said(finished: Finished, tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
+def test_a_bundle_that_is_overwritten_does_not_matter_to_what_is_served(finished: Finished, tmp_path: Path) -> None:
+    """Not even to a worker that takes another's place: what is served is a copy."""
+    bundle = Path(shutil.copytree(finished.bundle, tmp_path / "bundle"))
+    with serving(tmp_path, f"m={bundle}", "--poll", "0.1") as server:
+        before = server.predict([ROW]).json
+        for file in bundle.rglob("*.*"):
+            file.write_bytes(b"")  # in place, as cp does
+        until(lambda: "refused" in server.log.read_text(), server.log)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: server.workers() not in ([], [worker]) and server.predict([ROW]).json == before, server.log)
+        shutil.rmtree(bundle)
+        assert server.predict([ROW]).json == before
+
+
 def test_a_worker_is_replaced_only_by_one_that_can_serve(finished: Finished, tmp_path: Path) -> None:
     """The bundle is gone, so no new worker can load it: the other serves on, and one comes when the bundle is back."""
     bundle = Path(shutil.copytree(finished.bundle, tmp_path / "bundle"))
-    with serving(tmp_path, f"m={bundle}", "--workers", "2", "--poll", "0") as server:
+    with serving(tmp_path, f"m={bundle}", "--workers", "2", "--poll", "0", "--no-copy") as server:
         shutil.rmtree(bundle)
         os.kill(server.workers()[0], signal.SIGKILL)
         until(lambda: "cannot start" in server.log.read_text(), server.log)

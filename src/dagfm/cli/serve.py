@@ -27,6 +27,9 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take to arrive or wait.")] = 30.0,
     drain: Annotated[float, typer.Option(min=0.0, help="Seconds from SIGTERM to the end of listening.")] = 5.0,
     poll: Annotated[float, typer.Option(min=0.0, help="Seconds between looks for new bundles; 0 for never.")] = 2.0,
+    no_copy: Annotated[
+        bool, typer.Option("--no-copy", help="Serve bundles where they lie; nobody may write into their files then.")
+    ] = False,
     no_access_log: Annotated[bool, typer.Option("--no-access-log", help="No line for each request.")] = False,
 ) -> None:
     """Serve bundles over HTTP: the Open Inference Protocol v2, and plain JSON.
@@ -65,4 +68,4 @@ def serve(
     def started() -> None:
         log.info("serving %s at %s with %d worker%s", ", ".join(sources), place, workers, "s" if workers > 1 else "")
 
-    Supervisor(settings, listening, workers, poll, started).run()
+    Supervisor(settings, listening, workers=workers, poll=poll, copy=not no_copy, started=started).run()

@@ -42,10 +42,10 @@ def application(
     """
     sources = parse_models(f"{name}={path}" for name, path in models.items())
     settings = Settings(sources, limits or Limits(), token, access_log)
-    repository, metrics = Repository(sources), Metrics()
+    repository, metrics = Repository(settings), Metrics()
     changes = Changes(repository, metrics)
     for name in sources:
-        report = changes.prepare(name)
+        report = changes.start(name, {})
         if report.failures and not report.versions:
             raise InputError(f"model {name}: not loaded: {next(iter(report.failures.values()))}")
         changes.commit(name)

@@ -16,19 +16,20 @@ log = logging.getLogger(__name__)
 
 
 def check_whole(bundle: Path) -> None:
-    """Raises InputError when a file of ``bundle`` is missing or is not as the manifest says."""
+    """Raises InputError when a file of ``bundle`` is missing or is not as the manifest says, of every size."""
     open_sealed(bundle, KIND, FORMAT)
 
 
-def load_checked(bundle: Path) -> tuple[Scorer, str]:
-    """The scorer of ``bundle``, warm, and its fingerprint.
+def load_checked(bundle: Path, mark: str, verify: bool) -> Scorer:
+    """The scorer of ``bundle``, whose fingerprint is ``mark``, warm; ``verify`` reads large files through, too.
 
     Raises InputError when the bundle is damaged, incomplete, or changed while it was read, and DagfmError when it
     scores its golden rows differently than where it was made.
     """
-    before = fingerprint(bundle)
+    if verify:
+        check_whole(bundle)
     scorer = load(bundle)
-    if fingerprint(bundle) != before:
+    if fingerprint(bundle) != mark:
         raise InputError(f"{bundle}: was replaced while it was read")
     warm_up = getattr(scorer, "warm_up", None)
     if warm_up is not None:
@@ -36,4 +37,4 @@ def load_checked(bundle: Path) -> tuple[Scorer, str]:
     scorer.predict(golden_columns(scorer.bundle.encoder))  # what is made at first use is made now
     if check_golden(scorer) is None:
         log.info("%s: carries no golden rows, so how it scores is not checked", bundle)
-    return scorer, before
+    return scorer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -39,6 +40,12 @@ class Changes:
 
     def __init__(self, repository: Repository, metrics: Metrics) -> None:
         self._repository, self._metrics = repository, metrics
+
+    def start(self, model: str, current: Mapping[str, str]) -> Report:
+        """Load for the first time: what the other workers serve, or what lies there; small files alone are read
+        through, as a start has to be quick."""
+        change = self._repository.resume(model, current) if current else None
+        return Report.of(change or self._repository.prepare(model, verify=False))
 
     def prepare(self, model: str) -> Report:
         """Load beside what is served."""

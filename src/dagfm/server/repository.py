@@ -12,7 +12,10 @@ from dagfm.errors import DagfmError, listed
 from dagfm.server.answers import RefusedError
 from dagfm.server.canary import check_whole, load_checked
 from dagfm.server.models import Change, Model, Served, without_path
+from dagfm.server.settings import Settings
+from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import fingerprint, locate
+from dagfm.serving.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +23,11 @@ log = logging.getLogger(__name__)
 class Repository:
     """Thread-safe: readers take a model as it is now and keep it until they are done."""
 
-    def __init__(self, sources: Mapping[str, str], unloaded: tuple[str, ...] = ()) -> None:
-        self.sources = {name: Path(path) for name, path in sources.items()}
-        self.unloaded = set(unloaded)
-        self._models: Mapping[str, Model] = MappingProxyType({name: Model(name) for name in sources})
+    def __init__(self, settings: Settings) -> None:
+        self.sources = {name: Path(path) for name, path in settings.models.items()}
+        self.unloaded = set(settings.unloaded)
+        self._snapshots = Snapshots(None if settings.copies is None else Path(settings.copies))
+        self._models: Mapping[str, Model] = MappingProxyType({name: Model(name) for name in settings.models})
         self._prepared: dict[str, Change] = {}
         self._lock = threading.Lock()
 
@@ -46,7 +50,18 @@ class Repository:
             raise RefusedError(404, f"model '{name}' is not loaded")
         return served
 
-    def prepare(self, name: str) -> Change:
+    def resume(self, name: str, current: Mapping[str, str]) -> Change | None:
+        """Prepare what the other workers serve, ``current`` fingerprints by version, from their copies; None where one
+        of these cannot be had any more."""
+        versions = {}
+        for version, mark in current.items():
+            copy = self._snapshots.find(mark)
+            if copy is None:
+                return None
+            versions[version] = Served(name, version, mark, load_checked(copy, mark, verify=False))
+        return self._prepare(Model(name, MappingProxyType(versions)))
+
+    def prepare(self, name: str, verify: bool = True) -> Change:
         """Load what lies at the model's place beside what is served; nothing is switched yet.
 
         A version that fails is told in the new model's ``failures``; what it would have replaced stays. A version
@@ -65,8 +80,7 @@ class Repository:
                     versions[version] = standing
                     check_whole(bundle)
                     continue
-                scorer, mark = load_checked(bundle)
-                versions[label or mark] = Served(name, label or mark, mark, scorer)
+                versions[version] = Served(name, version, mark, self._load(bundle, mark, verify))
             except Exception as error:  # whatever is wrong with a bundle must not end what is served
                 told = isinstance(error, DagfmError | OSError)
                 log.warning("model %s: not loaded: %s", name, error, exc_info=None if told else error)
@@ -80,14 +94,29 @@ class Repository:
                 log.warning("model %s: %s holds no bundle now", name, self.sources[name])
             versions = dict(old.versions)
         ordered = dict(sorted(versions.items(), key=lambda pair: _order(pair[0])))
+        return self._prepare(Model(name, MappingProxyType(ordered), failures))
+
+    def _prepare(self, model: Model) -> Change:
+        old = self._models[model.name].versions
         change = Change(
-            Model(name, MappingProxyType(ordered), failures),
-            gone=tuple(version for version in old.versions if version not in ordered),
-            fresh=tuple(version for version, one in ordered.items() if old.versions.get(version) is not one),
+            model,
+            gone=tuple(version for version in old if version not in model.versions),
+            fresh=tuple(version for version, one in model.versions.items() if old.get(version) is not one),
         )
         with self._lock:
-            self._prepared[name] = change
+            self._prepared[model.name] = change
         return change
+
+    def _load(self, bundle: Path, mark: str, verify: bool) -> Scorer:
+        place = self._snapshots.take(bundle, mark)
+        try:
+            return load_checked(place, mark, verify)
+        except Exception as error:
+            self._snapshots.discard(mark)
+            # Of the bundle, not of its copy.
+            if isinstance(error, DagfmError):
+                raise DagfmError(str(error).replace(str(place), str(bundle))) from error
+            raise
 
     def commit(self, name: str) -> Change:
         """Switch to what was prepared. Requests that have begun finish on what they began with."""

@@ -33,3 +33,7 @@ class Settings(Struct, frozen=True):
     """Seconds between SIGTERM and the end of listening, in which load balancers notice."""
     unloaded: tuple[str, ...] = ()
     """Models that a call has unloaded, for a worker that replaces another."""
+    copies: str | None = None
+    """Folder of private copies of the bundles; None serves them where they lie."""
+    current: dict[str, dict[str, str]] = {}
+    """What the other workers serve, for one that joins them: of each model the fingerprints by version."""

@@ -22,6 +22,7 @@ from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.channel import Channel
 from dagfm.server.rounds import Round, Rounds
 from dagfm.server.settings import Settings
+from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import Signature, signature
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,19 @@ class Supervisor:
     """``run`` serves until SIGTERM or SIGINT; everything happens in its one thread."""
 
     def __init__(
-        self, settings: Settings, listening: socket.socket, workers: int, poll: float, started: Callable[[], object]
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        *,
+        workers: int,
+        poll: float,
+        copy: bool,
+        started: Callable[[], object],
     ) -> None:
         """``listening`` is bound and does not listen yet; bundles are looked at every ``poll`` seconds, 0 for never;
-        ``started`` is called once all workers accept."""
+        ``copy`` serves private copies of them; ``started`` is called once all workers accept."""
         self._settings, self._listening, self._count, self._poll = settings, listening, workers, poll
+        self._copy, self._snapshots = copy, Snapshots(None)
         self._started: Callable[[], object] | None = started
         self._workers: list[Worker] = []
         self._unloaded: set[str] = set(settings.unloaded)
@@ -81,6 +90,11 @@ class Supervisor:
         """Serve. Raises InputError when a model cannot be loaded at the start."""
         with tempfile.TemporaryDirectory(prefix="dagfm-serve-") as folder:
             self._folder = folder
+            if self._copy:
+                copies = Path(folder) / "bundles"
+                copies.mkdir()
+                self._settings = msgspec.structs.replace(self._settings, copies=str(copies))
+                self._snapshots = Snapshots(copies)
             self._handled = {name: signature(Path(path)) for name, path in self._settings.models.items()}
             inbox, outbox = socket.socketpair()
             inbox.setblocking(False)
@@ -123,7 +137,11 @@ class Supervisor:
 
     def _start(self) -> None:
         environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, _MULTIPROCESS: self._folder}
-        settings = msgspec.structs.replace(self._settings, unloaded=tuple(sorted(self._unloaded)))
+        settings = msgspec.structs.replace(
+            self._settings,
+            unloaded=tuple(sorted(self._unloaded)),
+            current={name: _marks(digest) for name, digest in self._digests.items()},
+        )
         worker = Worker(settings, self._listening, environment)
         self._workers.append(worker)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
@@ -193,6 +211,7 @@ class Supervisor:
             return
         self._unloaded.discard(one.model)
         self._digests[one.model] = report["digest"]
+        self._snapshots.keep_only({mark for digest in self._digests.values() for mark in _marks(digest).values()})
         if report["fresh"]:
             log.info("model %s: all workers serve version %s", one.model, listed(report["fresh"]))
         for version, reason in report["failures"].items():
@@ -215,3 +234,8 @@ class Supervisor:
         self._ending = time.monotonic() + drain + self._settings.limits.seconds + _GRACE
         for worker in self._workers:
             worker.process.send_signal(signal.SIGINT if at_once else signal.SIGTERM)
+
+
+def _marks(digest: str) -> dict[str, str]:
+    """The fingerprints by version that a model's digest names."""
+    return dict(pair.split(":") for pair in digest.split())

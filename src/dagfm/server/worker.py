@@ -81,12 +81,12 @@ def main(control: int, listening: int) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
     logging.basicConfig(level=first["level"], format="%(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(max(first["level"], logging.WARNING))
-    repository, metrics, lifecycle = Repository(settings.models, settings.unloaded), Metrics(), Lifecycle()
+    repository, metrics, lifecycle = Repository(settings), Metrics(), Lifecycle()
     changes = Changes(repository, metrics)
     for name in settings.models:
         if name in settings.unloaded:
             continue
-        report = changes.prepare(name)
+        report = changes.start(name, settings.current.get(name, {}))
         if not report.versions:
             channel.send(failed=f"model {name}: {'; '.join(report.failures.values())}")
             return 2
