@@ -26,7 +26,7 @@ def epoch(config: Path, network: str | dict[str, Any], overrides: list[str]) -> 
 
 
 def beside(name: str, rates: Iterable[float], data: MovieLens) -> None:
-    """Print the training rows/s of a rival and of our student's network, measured after each of the ``rates``."""
+    """Print the best training rows/s of a rival and of our student's network, measured after each of the ``rates``."""
     theirs, ours = [], []
     for rate in rates:
         theirs.append(rate)

@@ -19,7 +19,7 @@ from rivals.movielens import SINGLE, MovieLens, Side, arguments, compare, each, 
 
 MODEL = "--loss_function logistic --link logistic --interactions :: -b 22"
 PASSES = 3
-ROUNDS = 2
+ROUNDS = 3
 
 
 def text(click: bool, ids: Sequence[int], genres: Sequence[int]) -> str:
