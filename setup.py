@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src/dagfm/kernel/source")
-FLAGS = ["-O3", "-fno-ivopts", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
+FLAGS = ["-O3", "-fno-ivopts", "-fno-math-errno", "-g0", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-pthread"]
 AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma"]
 
 # One source, compiled for each instruction set: its symbol, lanes and flags. The processor's is chosen at run time.
@@ -22,7 +22,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     VERSIONS["dagfm_avx512"] = ["-DLANES=16", *AVX512]
     VERSIONS["dagfm_avx512_narrow"] = ["-DLANES=8", "-DINNER_ALONE", *AVX512]
 PER_VERSION = ["version.c", "scoring_version.c"]
-ONCE = ["kernel.c", "scoring.c", "ranking.c", "index.c", "encoding.c"]
+ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c"]
 
 
 class BuildKernel(build_ext):
@@ -44,7 +44,7 @@ class BuildKernel(build_ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = [path for paths in pool.map(compiled, units) for path in paths]
         library = self.get_ext_fullpath(ext.name)
-        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", *extra])
+        self.compiler.link_shared_object(objects, library, extra_postargs=["-pthread", "-lm", *extra])
 
 
 headers = [str(path) for path in SOURCE.glob("*.[ch]")]

@@ -96,8 +96,7 @@ class Training:
         self.batches, self.epoch = batches, 0
         self.model = CTRModel(schema, layout, DAGFMConfig(), 16, seed=1)
         # Without decay nothing asks how often a row occurs.
-        unknown = np.zeros(layout.table_rows, np.int64)
-        self.optimizer = Optimizer(self.model, PhaseConfig(learning_rate=1e-3, epochs=1), 0.0, unknown, 1)
+        self.optimizer = Optimizer(self.model, PhaseConfig(learning_rate=1e-3, epochs=1), 0.0)
 
     def steps(self, count: int) -> int:
         """The first steps of the next epoch; how many rows they took."""

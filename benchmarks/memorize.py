@@ -150,8 +150,8 @@ def searched_once(log: Path, home: Path, trial: bool) -> dict[str, Any]:
     }
 
 
-def untrained(log: Path, memorize: str, directory: Path) -> Path:
-    """A bundle of the default student with ``memorize``, as it is before training."""
+def untrained(log: Path, directory: Path, *overrides: str) -> Path:
+    """A bundle of the student that ``overrides`` of the log's configuration make, as it is before training."""
     import torch  # noqa: PLC0415
 
     from dagfm.config import load_config  # noqa: PLC0415
@@ -160,7 +160,7 @@ def untrained(log: Path, memorize: str, directory: Path) -> Path:
     from dagfm.serving.bundle import Bundle, write_bundle  # noqa: PLC0415
     from dagfm.training.workshop import Workshop  # noqa: PLC0415
 
-    config = load_config(log / "dagfm.yaml", [f"memorize={memorize}"])
+    config = load_config(log / "dagfm.yaml", overrides)
     prepared = prepare(config, log, progress=Silent())
     student = config.student[0]
     model = Workshop(config, prepared, 1, torch.device("cpu"), Silent()).model(student, "benchmark")
@@ -180,7 +180,7 @@ def serve(log: Path, rounds: int) -> None:
     scorers = {}
     with tempfile.TemporaryDirectory(prefix="memorize-") as bundles:
         for name, memorize in (("without", "none"), ("five pairs", json.dumps(pairs))):
-            scorers[name] = dagfm.load(untrained(log, memorize, Path(bundles) / name))
+            scorers[name] = dagfm.load(untrained(log, Path(bundles) / name, f"memorize={memorize}"))
     rows_of = scorers["five pairs"].bundle.encoder.source_rows
     fields = [field for field in scorers["five pairs"].schema if field.cross is not None]
     print(f"\ncombinations: {', '.join(f'{rows_of(field):,}' for field in fields)}")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagfm.kernel.calls import CONNECTS, MESSAGES, Gradients, Weights, backward, forward
+from dagfm.kernel.calls import CONNECTS, MESSAGES, Gradients, Terms, Weights, backward, descend, forward
 from dagfm.kernel.library import versions
 from dagfm.nn.dagfm import DAGFM
 
@@ -199,3 +199,66 @@ def test_arrays_that_do_not_fit_are_refused():
             forward(case.weights, bad)
     with pytest.raises(ValueError, match="grad is"):
         backward(case.weights, x, case.grad.numpy()[1:])
+
+
+def terms_of(rows, seed=0):
+    """Clicks and a teacher, each missing in some rows, where NaN stands for them."""
+    random = np.random.default_rng(seed)
+    labels, teacher = random.random(rows).round(), random.normal(size=rows)
+    of_clicks, of_distances = random.random(rows), random.random(rows)
+    labels[::3], of_clicks[::3] = np.nan, 0
+    teacher[1::4], of_distances[1::4] = np.nan, 0
+    return Terms(*(one.astype(np.float32) for one in (labels, of_clicks, teacher, of_distances)))
+
+
+def loss_in_float64(terms, logits):
+    """The same in torch, and what it makes of the logits."""
+    logits = torch.from_numpy(logits).double().requires_grad_()
+    labels, of_clicks, teacher, of_distances = (
+        None if one is None else torch.from_numpy(one).double() for one in vars(terms).values()
+    )
+    loss = torch.zeros((), dtype=torch.float64)
+    if labels is not None:
+        clicks = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
+        loss = loss + (of_clicks * clicks).sum()
+    if teacher is not None:
+        loss = loss + (of_distances * (logits - teacher.nan_to_num()) ** 2).sum()
+    (grad,) = torch.autograd.grad(loss, logits)
+    return loss.item(), grad.numpy()
+
+
+@pytest.mark.parametrize("version", versions())
+@pytest.mark.parametrize("connect", CONNECTS)
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_loss_is_that_of_the_logits_and_so_are_its_gradients(message, connect, version):
+    for shape in [*ODD, (100, 5, 16, 4)]:
+        case = Case(message, connect, shape)
+        terms = terms_of(shape[0])
+        for some in (terms, Terms(terms.labels, terms.of_clicks), Terms(None, None, *list(vars(terms).values())[2:])):
+            found = descend(case.weights, case.x.numpy(), some, threads=2, version=version)
+            loss, of_logits = loss_in_float64(some, found.logits)
+            assert found.loss == pytest.approx(loss, rel=1e-5)
+            np.testing.assert_allclose(found.of_logits, of_logits, rtol=1e-5, atol=1e-6)
+            case.grad = torch.from_numpy(found.of_logits)
+            expected, size = case.expected(), case.expected(absolute=True)
+            for name, value in {"result": found.logits, **gradients_of(found.gradients)}.items():
+                assert (np.abs(value - expected[name]) <= 2e-6 * size[name] + 1e-30).all(), name
+
+
+def test_logits_far_from_zero_have_a_finite_loss():
+    case = Case("inner", "none", (4, 2, 3, 1))
+    case.weights.bias[:] = 1e4
+    labels = np.array([0, 1, 0, 1], np.float32)
+    found = descend(case.weights, case.x.numpy(), Terms(labels, np.ones(4, np.float32)))
+    assert found.loss == pytest.approx(2e4, rel=0.01)
+    assert found.of_logits.tolist() == [1, 0, 1, 0]
+
+
+def test_a_loss_without_a_head_or_with_half_a_term_is_refused():
+    labels = np.zeros(4, np.float32)
+    case = Case("inner", "none", (4, 2, 3, 1))
+    with pytest.raises(ValueError, match="labels come with of_clicks"):
+        descend(case.weights, case.x.numpy(), Terms(labels))
+    headless = Case("inner", "none", (4, 2, 3, 1), linear=False)
+    with pytest.raises(ValueError, match="no head"):
+        descend(headless.weights, headless.x.numpy(), Terms(labels, labels))

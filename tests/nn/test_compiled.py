@@ -4,11 +4,12 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from dagfm.kernel import library
-from dagfm.kernel.calls import available
+from dagfm.kernel.calls import Terms, available
 from dagfm.nn import compiled
 from dagfm.nn.dagfm import DAGFM
 
@@ -156,3 +157,37 @@ def test_without_the_library_one_line_says_what_is_slower(monkeypatch, caplog):
     finally:
         for cached in (library.library, library.chosen_version):
             cached.cache_clear()
+
+
+@built
+@pytest.mark.parametrize("frozen", [(), ("p",), ("head.weight", "head.bias"), ("x",)])
+@pytest.mark.parametrize("message", ["inner", "outer"])
+def test_a_loss_in_one_call_is_that_of_the_logits(monkeypatch, message, frozen):
+    network, generator = drawn(message), torch.Generator().manual_seed(1)
+    x = torch.randn(50, 7, 5, generator=generator)
+    for name, parameter in [*network.named_parameters(), ("x", x)]:
+        parameter.requires_grad_(name not in frozen)
+    labels, teacher = torch.rand(2, 50, generator=generator)
+    even = np.full(50, 0.02, np.float32)
+    assert network.computes_loss(x)
+
+    def of_logits():
+        logits = network(x)
+        clicks = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        return clicks + torch.nn.functional.mse_loss(logits, teacher)
+
+    def found(loss):
+        network.zero_grad()
+        x.grad = None
+        value = loss()
+        (3 * value).backward()
+        grads = [(name, one.grad) for name, one in [*network.named_parameters(), ("x", x)] if one.grad is not None]
+        return {"loss": value.detach(), **dict(grads)}
+
+    mine = found(lambda: network.loss(x, Terms(labels.numpy(), even, teacher.numpy(), even)))
+    agree(mine, through_torch(monkeypatch, lambda: found(of_logits)))
+
+
+@pytest.mark.parametrize("form", [{"hidden": (6,)}, {"first_order": True}])
+def test_other_heads_have_their_loss_from_logits(form):
+    assert not drawn("inner", **form).computes_loss(torch.empty(3, 5, requires_grad=True))

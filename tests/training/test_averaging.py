@@ -10,7 +10,6 @@ from clicks import Silent, click_log, small_config
 
 import dagfm
 from dagfm.data.prepare import prepare
-from dagfm.nn.looked_up import LookedUp
 from dagfm.nn.model import CTRModel
 from dagfm.training.averaging import TABLE, WeightAverage
 from dagfm.training.workshop import Workshop
@@ -39,7 +38,9 @@ def test_the_average_is_that_of_the_weights_after_every_step(model: CTRModel, la
                 if name != TABLE:
                     parameter.add_(torch.randn(parameter.shape, generator=generator))
             model.embedding.weight[rows] += torch.randn(before.shape, generator=generator)
-        average.update(LookedUp(rows, torch.ones_like(rows), before) if lazily else None)
+        if lazily:
+            average.update_rows(rows, before, model.embedding.weight[rows])
+        average.update(lazily)
         seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
         if step in (4, 11):
             shares = torch.tensor([DECAY ** (step - index) for index in range(step + 1)], dtype=torch.float64)
@@ -57,7 +58,7 @@ def test_what_does_not_train_is_no_average(model: CTRModel) -> None:
     before = model.embedding.weight.clone()
     average = WeightAverage(model, DECAY)
     for _ in range(3):
-        average.update(None)
+        average.update()
     with average.in_place_of_weights():
         assert torch.equal(model.embedding.weight, before)
 
@@ -71,7 +72,7 @@ def test_running_figures_of_batch_normalisation_are_averaged_with_their_weights(
     (mean, *_) = (value for name, value in model.named_buffers() if name.endswith("mean"))
     for figure in (0.0, 3.0):
         mean.fill_(figure)
-        average.update(None)
+        average.update()
     with average.in_place_of_weights():
         assert mean.tolist() == pytest.approx([2.0] * len(mean))
     assert mean.eq(3.0).all()
@@ -83,6 +84,6 @@ def test_held_vectors_are_shown_as_they_are(model: CTRModel) -> None:
     model.embedding.restore_held()
     average = WeightAverage(model, DECAY)
     for _ in range(7):
-        average.update(None)
+        average.update()
     with average.in_place_of_weights():
         assert torch.equal(model.embedding.weight[[4, 2], :3], held)

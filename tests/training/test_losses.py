@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagfm.training.losses import blended_loss
+from dagfm.data.batches import Examples
+from dagfm.encoding.rows import Rows
+from dagfm.training.losses import blended_loss, terms_of
 
 numbers = st.floats(-5, 5)
 rows = st.lists(st.tuples(numbers, st.integers(0, 1), numbers, st.integers(0, 4)), min_size=1, max_size=12)
@@ -61,3 +64,28 @@ def test_weights_of_one_are_no_weights(labelled: list[tuple[float, int, float, i
 def test_a_teacher_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="no teacher logits"):
         blended_loss(torch.zeros(2), torch.zeros(2), None, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("known", ["all", "some", "none"])
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (0.0, 1.0), (0.3, 2.0)])
+def test_terms_add_up_to_it(alpha: float, beta: float, known: str, weighted: bool) -> None:
+    random = np.random.default_rng(3)
+    count, behind = 6, 4 if beta else 0
+    labelled = {"all": None, "some": np.arange(count) % 2 == 0, "none": np.zeros(count, bool)}[known]
+    labels = random.random(count).round().astype(np.float32)
+    if labelled is not None:
+        labels[~labelled] = np.nan
+    logits, teacher = random.normal(size=(2, count + behind)).astype(np.float32)
+    weights = random.random(count).astype(np.float32) if weighted else None
+    rows = Rows(np.zeros((count + behind, 1), np.int32), np.empty((count + behind, 0), np.float32), ())
+    terms = terms_of(Examples(rows, labels, teacher, weights, labelled), alpha, beta)
+    found = 0.0
+    if terms.of_clicks is not None and terms.labels is not None:
+        clicks = np.log1p(np.exp(-logits)) + logits * (1 - np.nan_to_num(terms.labels))
+        found += float(terms.of_clicks @ clicks)
+    if terms.of_distances is not None and terms.teacher is not None:
+        found += float(terms.of_distances @ (logits - terms.teacher) ** 2)
+    given = (None if one is None else torch.from_numpy(one) for one in (weights, labelled))
+    expected = blended_loss(*map(torch.from_numpy, (logits, labels, teacher)), alpha, beta, *given)
+    assert found == pytest.approx(float(expected), rel=1e-5, abs=1e-7)

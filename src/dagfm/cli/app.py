@@ -21,7 +21,7 @@ from dagfm.cli.data import data
 from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
 
-VERBS = ("init", "fit", "distil", "evaluate", "predict")
+VERBS = ("init", "fit", "distil", "evaluate", "predict", "serve")
 """In the order of ``--help``, which is the order in which one meets them."""
 
 

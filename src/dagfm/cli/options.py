@@ -17,14 +17,14 @@ def parse_memory(text: str | None) -> int:
     return parse_size(text) if text else MEMORY
 
 
-def parse_size(text: str) -> int:
-    """Bytes of ``1.5GB``, ``800 MB`` or ``2GiB``. Raises InputError for anything else, and for less than 100 MB."""
+def parse_size(text: str, least: int = _LEAST) -> int:
+    """Bytes of ``1.5GB``, ``800 MB`` or ``2GiB``. Raises InputError for anything else, and for less than ``least``."""
     word = text.strip().lower().replace("_", "")
     unit = next((unit for unit in sorted(_UNITS, key=len, reverse=True) if word.endswith(unit)), None)
     try:
         size = int(float(word.removesuffix(unit or "")) * _UNITS[unit or "b"])
     except (ValueError, OverflowError):
         raise InputError(f"'{text}': expected a size such as 800MB, 1.5GB or 2GiB") from None
-    if size < _LEAST:
-        raise InputError(f"'{text}': expected 100MB or more")
+    if size < least:
+        raise InputError(f"'{text}': expected {least // 10**6}MB or more" if least >= 10**6 else f"'{text}': too small")
     return size

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from dagfm.config.section import Section
 
@@ -35,14 +43,23 @@ class PhaseConfig(Section):
     """L2 added to the gradient of every embedding row at every step, before Adam's moments; auto: 0.25 over the square
     root of the training rows."""
     updated_rows: Literal["all", "looked_up", "auto"] = "auto"
-    """Embedding rows that a step moves: all, or those that its batch looks up, each decayed in proportion to how often
-    it does so, the same amount an epoch. auto: looked_up where the table has more than 300,000 rows."""
+    """Embedding rows that a step touches: all, or those that its batch looks up, which then make up for the steps
+    without them. auto: looked_up where the table has more than 50,000 rows, or ``embedding_optimizer`` is not adam."""
+    embedding_optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    """What moves the embedding; adagrad keeps one sum of squares a row. The network's weights are always moved by
+    adam."""
     dropout: Dropout = 0.0
     """Dropout on the embedding's output; auto: 0.3 at 200 training cells an embedding row, 0.1 less a doubling,
     0 to 0.5."""
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Decay a step of an exponential moving average of the weights, which is evaluated and kept in their place; 0: the
     weights themselves are."""
+
+    @model_validator(mode="after")
+    def _all_rows_are_moved_by_adam(self) -> Self:
+        if self.updated_rows == "all" and self.embedding_optimizer != "adam":
+            raise ValueError(f"updated_rows: 'all' comes with adam alone; {self.embedding_optimizer}: looked_up, auto")
+        return self
 
 
 class ScratchConfig(PhaseConfig):

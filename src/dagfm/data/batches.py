@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,14 @@ from dagfm.data.hiding import Hiding
 from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, recombined
 from dagfm.data.shuffle import WINDOW, Shuffle
+from dagfm.data.threads import in_order
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
+
+Made = TypeVar("Made")
+
+AHEAD = 2
+"""Batches made before they are needed."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,15 @@ class Batches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
         """The batches of one epoch, from batch ``start`` on."""
+        return self.made(number, start, lambda examples: examples)
+
+    def made(self, number: int, start: int, make: Callable[[Examples], Made]) -> Iterator[Made]:
+        """What ``make`` makes of them, the next ones while the caller is busy with one."""
+        chosen = self._chosen(number, start)
+        return in_order(lambda one: make(self._examples(one[0], number, one[1])), chosen, AHEAD, purpose="batches")
+
+    def _chosen(self, number: int, start: int) -> Iterator[tuple[Indices, int]]:
+        """The rows of each batch, and how many of the epoch come before it."""
         shuffle = Shuffle(self._count, self.seed)
 
         def opening(window: Indices) -> None:
@@ -97,7 +113,7 @@ class Batches:
                 begin, count = self._recombined_span(number, first, len(chosen))
                 while announced < begin + count:
                     announced = self.pool.announce(self.dataset.rows, max(announced, begin))
-            yield self._examples(chosen, number, first)
+            yield chosen, first
 
     def _examples(self, chosen: Indices, number: int, first: int) -> Examples:
         labels = np.asarray(self.dataset.labels[chosen])

@@ -37,14 +37,16 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         wait(futures)
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int | None = None) -> Iterator[R]:
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], ahead: int | None = None, purpose: str = ""
+) -> Iterator[R]:
     """``function`` of every item, in their order, worked out ahead of the caller: as many items as ``ahead`` at a time,
     or one more than there are threads. Of all errors, also those of ``items``, the first in order is raised. Not to be
-    called from ``function``."""
+    called from ``function``, but with another ``purpose``, which has threads of its own."""
     if threads() == 1:
         yield from map(function, items)
         return
-    pool, most = _pool(os.getpid()), ahead or threads() + 1
+    pool, most = _pool(os.getpid(), purpose), ahead or threads() + 1
     running = deque[Future[R]]()
     left, failure = iter(items), None
     try:
@@ -65,7 +67,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int | None =
 
 
 @cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of a process, a child's its own. Always the same ones: the C library gives every new thread an arena
-    of its own while it has one, and never gives back an arena's end."""
+def _pool(process: int, purpose: str = "") -> ThreadPoolExecutor:
+    """The threads of a process, a child's its own, for one purpose. Always the same ones: the C library gives every new
+    thread an arena of its own while it has one, and never gives back an arena's end."""
     return ThreadPoolExecutor(threads())

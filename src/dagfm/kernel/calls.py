@@ -93,6 +93,30 @@ class Gradients:
     bias: Floats | None
 
 
+@dataclass(frozen=True)
+class Terms:
+    """A loss of B logits: ``Σ of_clicks · cross-entropy(label) + Σ of_distances · (logit - teacher)²``, float32 (B,).
+
+    A row with a weight of zero has no such term, whatever its label or teacher's logit is. Without both of a pair its
+    sum is left out.
+    """
+
+    labels: Floats | None = None
+    of_clicks: Floats | None = None
+    teacher: Floats | None = None
+    of_distances: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A loss, the logits (B,) that it is of, and its gradients: of the logits (B,), and of everything else."""
+
+    loss: float
+    logits: Floats
+    of_logits: Floats
+    gradients: Gradients
+
+
 def forward(weights: Weights, x: Floats, threads: int = 1, version: str | None = None) -> Floats:
     """Field embeddings (B, F, D) to logits (B,), or without a head to summed states (B, F·(depth+1)).
 
@@ -111,6 +135,32 @@ def backward(
     """The gradients of everything, from that of ``forward``'s result; all layers are computed again on the way."""
     call = _call(weights, x, threads, version)
     call.grad = _address("grad", grad, (len(x),) if weights.head is not None else (len(x), weights.sums))
+    found = _gradients(call, weights, x, wants_x)
+    _run(call, backward=True)
+    return found
+
+
+def descend(
+    weights: Weights, x: Floats, terms: Terms, threads: int = 1, version: str | None = None, wants_x: bool = True
+) -> Descent:
+    """A loss of the logits of ``x`` (B, F, D) and all its gradients, each layer computed once; with a head alone."""
+    if weights.head is None:
+        raise ValueError("a loss is one of logits: weights have no head")
+    call = _call(weights, x, threads, version)
+    logits, of_logits, loss = np.empty(len(x), np.float32), np.empty(len(x), np.float32), np.zeros(1)
+    call.out, call.grad, call.loss = logits.ctypes.data, of_logits.ctypes.data, loss.ctypes.data
+    for name, value in vars(terms).items():
+        if value is not None:
+            setattr(call, name, _address(name, value, (len(x),)))
+    if (terms.labels is None) != (terms.of_clicks is None) or (terms.teacher is None) != (terms.of_distances is None):
+        raise ValueError("labels come with of_clicks, teacher with of_distances")
+    found = _gradients(call, weights, x, wants_x)
+    _run(call, backward=True)
+    return Descent(float(loss[0]), logits, of_logits, found)
+
+
+def _gradients(call: Call, weights: Weights, x: Floats, wants_x: bool) -> Gradients:
+    """Room for all gradients, which ``call`` is told of."""
     found = Gradients(
         np.empty(x.shape, np.float32) if wants_x else None,
         np.empty(weights.p.shape, np.float32),
@@ -119,7 +169,6 @@ def backward(
     for name, made in vars(found).items():
         if made is not None:
             setattr(call, f"grad_{name}", made.ctypes.data)
-    _run(call, backward=True)
     return found
 
 

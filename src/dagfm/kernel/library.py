@@ -19,7 +19,10 @@ VERSIONS = ("base", "avx2", "avx512")
 """In the order of the library's numbers; ``base`` is what every processor of its kind has (NEON on arm64)."""
 
 _INTEGERS = "rows fields size depth message connect threads version row_stride field_stride"
-_ADDRESSES = "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias scratch"
+_ADDRESSES = (
+    "x p q c head bias out grad grad_x grad_p grad_q grad_c grad_head grad_bias"
+    " loss labels of_clicks teacher of_distances scratch"
+)
 
 _ADDRESS, _INTEGER, _BYTES = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
 
@@ -57,6 +60,25 @@ class Call(ctypes.Structure):
     ]
 
 
+_TABLE_INTEGERS = "size values bags rows threads version rule"
+_TABLE_ADDRESSES = "ids offsets owners shares row starts places weight out grad scratch"
+_TABLE_STATE = (
+    "mean square last rates path mean_fix square_fix mean_left square_left mean_run average averaged average_left"
+)
+
+
+class TableCall(ctypes.Structure):
+    """``dagfm_table`` of table_call.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _TABLE_INTEGERS.split()),
+        *((name, ctypes.c_void_p) for name in _TABLE_ADDRESSES.split()),
+        ("step", ctypes.c_int64),
+        *((name, ctypes.c_float) for name in ("decay", "epsilon")),
+        *((name, ctypes.c_void_p) for name in _TABLE_STATE.split()),
+    ]
+
+
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The library, or None where it was not built, cannot be opened or is switched off; the reason is logged, once.
@@ -79,7 +101,15 @@ def library() -> ctypes.CDLL | None:
     found.dagfm_best_version.restype = ctypes.c_int64
     found.dagfm_scratch.restype = ctypes.c_int64
     found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-    for function in (found.dagfm_forward, found.dagfm_backward):
+    found.dagfm_group.restype = ctypes.c_int64
+    found.dagfm_group.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    found.dagfm_drop.restype = None
+    found.dagfm_drop.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_float),
+        ctypes.c_int64,
+    ]
+    in_place = (found.dagfm_forward, found.dagfm_backward, found.dagfm_pool, found.dagfm_catch_up, found.dagfm_step)
+    for function in in_place:
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
     for name, arguments in _FUNCTIONS.items():

@@ -46,6 +46,8 @@ class Batch:
     """The bags that are no sums; they are empty above."""
     table: Tensor | None = None
     """(U, D), the rows that ``ids`` count in; None where that is the model's embedding table."""
+    pooled: Tensor | None = None
+    """(B * F, D), the sums of all bags where they are known already."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -55,7 +57,7 @@ class Batch:
 
         maxima = None if self.maxima is None else self.maxima.to(device)
         ids, offsets = self.ids.to(device), self.offsets.to(device)
-        return Batch(ids, offsets, move(self.owners), move(self.weights), maxima, move(self.table))
+        return Batch(ids, offsets, move(self.owners), move(self.weights), maxima, move(self.table), move(self.pooled))
 
 
 class Layout:
@@ -79,6 +81,11 @@ class Layout:
     def table_rows(self) -> int:
         """Rows of the embedding table, all fields together."""
         return self.spans.total
+
+    @property
+    def has_maxima(self) -> bool:
+        """Whether a field is pooled by its maximum."""
+        return any(self._maxima)
 
     def is_float(self, node: int) -> bool:
         """Whether the node's rows are the vectors of numbers rather than of tokens."""

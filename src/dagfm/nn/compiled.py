@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dagfm.kernel.calls import Weights, available, backward, forward
+from dagfm.kernel.calls import Descent, Gradients, Terms, Weights, available, backward, descend, forward
 
 Parameters = tuple[str, str, Tensor, Tensor | None, Tensor | None]
 """What lies below a head: type, connect, p, q and the connect layer, as ``nn.DAGFM`` has them."""
@@ -32,6 +32,46 @@ def summed_states(x: Tensor, below: Parameters) -> Tensor:
     """Field embeddings (B, F, D) to the sums of all states over D, (B, F·(depth+1)), layer by layer."""
     result: Tensor = _Kernel.apply(x, *below, None, None)  # type: ignore[no-untyped-call]
     return result
+
+
+def loss(x: Tensor, below: Parameters, weight: Tensor, bias: Tensor, terms: Terms) -> Tensor:
+    """Field embeddings (B, F, D) to a loss of their logits, a scalar; ``weight`` and ``bias`` as in ``logits``.
+
+    The gradients are found on the way, which computes each layer once instead of twice.
+    """
+    result: Tensor = _Loss.apply(x, *below, weight, bias, terms)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Loss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        message: str,
+        connect: str,
+        p: Tensor,
+        q: Tensor | None,
+        c: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        terms: Terms,
+    ) -> Tensor:
+        x = x if x.stride(-1) == 1 else x.contiguous()
+        weights = _weights(message, connect, x.shape[1], p, q, c, weight, bias)
+        wants_x = ctx.needs_input_grad[0]
+        found: Descent = descend(weights, x.numpy(), terms, torch.get_num_threads(), wants_x=wants_x)
+        ctx.gradients = found.gradients
+        return torch.tensor(found.loss)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = _tensors(ctx.gradients)
+        ctx.gradients = None
+        if float(grad) != 1:
+            gradients = tuple(None if one is None else one * grad for one in gradients)
+        return *gradients, None
 
 
 class _Kernel(torch.autograd.Function):
@@ -62,9 +102,7 @@ class _Kernel(torch.autograd.Function):
         weights = _weights(ctx.message, ctx.connect, x.shape[1], p, q, c, weight, bias)
         wants_x = ctx.needs_input_grad[0]
         given = grad.contiguous().numpy()
-        found = backward(weights, x.numpy(), given, torch.get_num_threads(), wants_x=wants_x)
-        parts = (found.p, found.q, found.c, found.head, found.bias)
-        return _tensor(found.x), None, None, *map(_tensor, parts)
+        return _tensors(backward(weights, x.numpy(), given, torch.get_num_threads(), wants_x=wants_x))
 
 
 def _weights(
@@ -75,6 +113,12 @@ def _weights(
 
 def _array(tensor: Tensor | None) -> NDArray[float32] | None:
     return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def _tensors(found: Gradients) -> tuple[Tensor | None, ...]:
+    """The gradients in the order of the inputs, of which type and connect have none."""
+    parts = (found.p, found.q, found.c, found.head, found.bias)
+    return _tensor(found.x), None, None, *map(_tensor, parts)
 
 
 def _tensor(array: NDArray[float32] | None) -> Tensor | None:

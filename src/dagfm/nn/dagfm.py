@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from dagfm.kernel.calls import Terms
 from dagfm.nn import compiled
 from dagfm.nn.messages import MESSAGES
 from dagfm.nn.readout import Readout, readout
@@ -104,6 +105,15 @@ class DAGFM(nn.Module):
         else:
             logits = torch.cat([self.head(sums) for sums in self._summed_states(vectors)])
         return logits + x[..., self.size].sum(1) if self.extra_columns else logits
+
+    def computes_loss(self, table: Tensor) -> bool:
+        """Whether ``loss`` is there for embeddings from ``table``: with a linear head alone, in the kernel."""
+        plain = type(self.head) is Readout and not self.extra_columns and self.distillation_head is None
+        return plain and self._below_learns(table) and self._in_kernel(table)
+
+    def loss(self, x: Tensor, terms: Terms) -> Tensor:
+        """Field embeddings (B, F, D) to a loss of their logits, a scalar, faster than by way of these."""
+        return compiled.loss(x, self._below(), self.head.weight, self.head.bias, terms)
 
     def grow_distillation_head(self, generator: torch.Generator) -> None:
         """Give the states a second head, drawn from ``generator``, whose logits start where those of the first do."""

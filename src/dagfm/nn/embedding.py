@@ -28,11 +28,14 @@ class Embedding(nn.Module):
         super().__init__()
         self.fields = layout.fields
         self.size = size
-        self.weight = nn.Parameter(torch.empty(layout.table_rows, size))
+        # NumPy asks for large pages, which random access to a large table wants and torch does not ask for.
+        self.weight = nn.Parameter(torch.from_numpy(np.empty((layout.table_rows, size), np.float32)))
         self._held: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the field embeddings (B, F, D) of a batch."""
+        if batch.pooled is not None:
+            return batch.pooled.view(-1, self.fields, self.size)
         table = self.weight if batch.table is None else batch.table
         pooled: Tensor = _PooledLookup.apply(table, batch)  # type: ignore[no-untyped-call]
         return pooled.view(-1, self.fields, self.size)

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from dagfm.config import NetworkConfig
 from dagfm.encoding.rows import Int64
+from dagfm.kernel.calls import Terms
 from dagfm.nn.batch import Batch, Layout
 from dagfm.nn.dagfm import DAGFM
+from dagfm.nn.dropout import dropout
 from dagfm.nn.embedding import Embedding
 from dagfm.nn.network import OwnLoss
 from dagfm.nn.registry import build
@@ -40,6 +42,16 @@ class CTRModel(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B,)."""
         return self.network(self._dropped(self.embedding(batch)))
+
+    @property
+    def computes_loss(self) -> bool:
+        """Whether ``loss`` is there: see ``DAGFM.computes_loss``."""
+        return isinstance(self.network, DAGFM) and self.network.computes_loss(self.embedding.weight)
+
+    def loss(self, batch: Batch, terms: Terms) -> Tensor:
+        """A loss of the logits, a scalar, without making these."""
+        assert isinstance(self.network, DAGFM), "callers ask whether it computes a loss"
+        return self.network.loss(self._dropped(self.embedding(batch)), terms)
 
     def click_loss(self, batch: Batch, labels: Tensor, weights: Tensor | None) -> Tensor:
         """The loss on clicks alone, a scalar: the network's own where it has one, else the cross-entropy."""
@@ -75,7 +87,7 @@ class CTRModel(nn.Module):
         self.network.head.requires_grad_(True)
 
     def _dropped(self, embedded: Tensor) -> Tensor:
-        return F.dropout(embedded, self.dropout, self.training)
+        return dropout(embedded, self.dropout) if self.training and self.dropout > 0 else embedded
 
     def fill_untrained(self, counts: Int64) -> None:
         """Give rows that training never sees their field's mean; see ``Embedding.fill_untrained``."""

@@ -8,6 +8,7 @@ import dagfm
 from dagfm.config import Config
 from dagfm.nn.dagfm import resolve_connect
 from dagfm.serving.bundle import Bundle
+from dagfm.serving.golden import with_golden
 from dagfm.training.sampling import Sampling
 from dagfm.training.view import View
 from dagfm.training.workshop import Trained
@@ -28,4 +29,4 @@ def bundle_of(config: Config, view: View, student: Trained) -> Bundle:
         "tables": sorted(config.data.tables),
     }
     calibration = {"scale": 1.0, "shift": Sampling.of(config.data.negatives).shift}
-    return Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card)
+    return with_golden(Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,21 @@ KIND = "bundle"
 FORMAT = 1
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
+_GOLDEN = "golden.json"
 
 LARGE = 1 << 20
 """Bytes of a file that a start does not read through."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Raw rows and how they score where the bundle was made; ``golden`` makes and checks them."""
+
+    columns: Mapping[str, list[Any]]
+    """Each column's cells, one a row."""
+    probabilities: list[float]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Bundle:
     """The rest of the manifest: label rule, side tables, measured figures, the version that wrote it."""
     indexes: Mapping[str, TokenIndex] = field(default_factory=dict)
     """Of vocabularies, by their field; those that lack one are indexed when a scorer is made."""
+    golden: Golden | None = None
+    """None in a bundle of an earlier dagfm."""
 
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
@@ -57,7 +69,11 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
     write_bytes(fresh / _WEIGHTS, packed(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
-    seal(fresh, KIND, FORMAT, [*names, _WEIGHTS, _CALIBRATION], {**bundle.card, "network": dict(bundle.network)})
+    names += [_WEIGHTS, _CALIBRATION]
+    if bundle.golden is not None:
+        write_json(fresh / _GOLDEN, asdict(bundle.golden))
+        names.append(_GOLDEN)
+    seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
     old = directory.with_name(f".{directory.name}.old.tmp")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
@@ -104,4 +120,5 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
     calibration = read_json(directory / _CALIBRATION)
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
     indexes = read_indexes(directory, read_schema(directory))
-    return Bundle(read_encoder(directory, indexes), manifest["network"], arrays, calibration, card, indexes)
+    golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
+    return Bundle(read_encoder(directory, indexes), manifest["network"], arrays, calibration, card, indexes, golden)

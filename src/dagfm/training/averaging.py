@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dagfm.nn.looked_up import LookedUp
 from dagfm.nn.model import TABLE, CTRModel
+from dagfm.training.allocator import zeros
 
 
 class WeightAverage:
@@ -24,24 +26,36 @@ class WeightAverage:
     def __init__(self, model: CTRModel, decay: float) -> None:
         self.model, self.decay = model, decay
         self.steps = 0
-        self.sums = {name: torch.zeros_like(value) for name, value in self._moving()}
-        self.last = torch.zeros(len(model.embedding.weight), dtype=torch.int64, device=model.embedding.weight.device)
+        self.sums = {name: zeros(value.shape, value.device) for name, value in self._moving()}
+        self.last = zeros((len(model.embedding.weight),), model.embedding.weight.device, np.int32)
         """(rows,): the step up to which the sum of each row of the table reaches."""
+        self._left = (decay ** np.arange(1024.0)).astype(np.float32)
 
     @torch.no_grad()
-    def update(self, looked_up: LookedUp | None) -> None:
-        """Take in the weights after a step, which moved the rows ``looked_up`` of the table, or all."""
+    def update(self, lazily: bool = False) -> None:
+        """Take in the weights after a step; ``lazily``: those of the table's rows that it moved have been already."""
         self.steps += 1
         for name, value in self._moving():
-            if name != TABLE or looked_up is None:
-                self.sums[name].lerp_(value, 1 - self.decay)
-                if name == TABLE:
-                    self.last.fill_(self.steps)
-            else:
-                rows = looked_up.rows
-                sums = self._caught_up(rows, looked_up.values, self.steps - 1).lerp_(value[rows], 1 - self.decay)
-                self.sums[TABLE].index_copy_(0, rows, sums)
-                self.last[rows] = self.steps
+            if name == TABLE and lazily:
+                continue
+            self.sums[name].lerp_(value, 1 - self.decay)
+            if name == TABLE:
+                self.last.fill_(self.steps)
+
+    @torch.no_grad()
+    def update_rows(self, rows: Tensor, before: Tensor, now: Tensor) -> None:
+        """Take in ``rows`` (U,) of the table, moved from ``before`` (U, D) to ``now`` by a step not yet counted."""
+        sums = self._caught_up(rows, before, self.steps).lerp_(now, 1 - self.decay)
+        self.sums[TABLE].index_copy_(0, rows, sums)
+        self.last[rows] = self.steps + 1
+
+    @property
+    def arrays_of_table(self) -> dict[str, NDArray[np.generic]]:
+        """What ``update_rows`` works on, for the kernel to do it."""
+        if self.steps + 1 >= len(self._left):
+            self._left = (self.decay ** np.arange(2.0 * len(self._left))).astype(np.float32)
+        sums, last = self.sums[TABLE].numpy(), self.last.numpy()
+        return {"average": sums, "averaged": last, "average_left": self._left}
 
     @contextmanager
     def in_place_of_weights(self) -> Iterator[None]:

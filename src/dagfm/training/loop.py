@@ -17,12 +17,13 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.data.batches import Batches, Examples
 from dagfm.encoding.rows import Int64
 from dagfm.errors import DagfmError
+from dagfm.nn.batch import Batch
 from dagfm.nn.model import CTRModel
 from dagfm.progress import Progress
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from dagfm.training.judging import Judge, evaluation_points
-from dagfm.training.losses import blended_loss, separate_loss
+from dagfm.training.losses import blended_loss, separate_loss, terms_of
 from dagfm.training.optimizers import Optimizer
 from dagfm.training.rate_probe import probed_rate
 from dagfm.training.schedules import learning_rate
@@ -141,8 +142,8 @@ class _Training:
         """Train to the end of the epoch, from wherever in it we are, or to the end of patience."""
         self.model.train()
         started = saved = time.perf_counter()
-        for examples in self.task.batches.epoch(self.at.epoch, self.at.batch):
-            self.loss += self._step(examples)
+        for examples, batch in self.task.batches.made(self.at.epoch, self.at.batch, self._with_batch):
+            self.loss += self._step(examples, batch)
             self.at.batch += 1
             self.at.batches += 1
             self.at.rows += len(examples.rows)
@@ -161,13 +162,13 @@ class _Training:
             started = saved = time.perf_counter()
         self.at.epoch, self.at.batch = self.at.epoch + 1, 0
 
-    def _step(self, examples: Examples) -> Tensor:
+    def _with_batch(self, examples: Examples) -> tuple[Examples, Batch]:
+        return examples, self.model.layout.batch(examples.rows)
+
+    def _step(self, examples: Examples, batch: Batch) -> Tensor:
         step, steps = self.at.epoch * self.per_epoch + self.at.batch, self.task.epochs * self.per_epoch
         rate = learning_rate(self.task.settings, self.at.peak, step, steps)
-        loss = _stepped(self.model, self.optimizer, self.task, examples, rate)
-        if self.average is not None:
-            self.average.update(self.optimizer.looked_up)
-        return loss
+        return _stepped(self.model, self.optimizer, self.task, examples, batch, rate, self.average)
 
     def _peak(self) -> float:
         """The configured learning rate, or the one that a trial on a copy of the model finds."""
@@ -178,7 +179,8 @@ class _Training:
         optimizer = _optimizer(trial, self.task)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             rate = probed_rate(
-                lambda examples, rate: _stepped(trial, optimizer, self.task, examples, rate), self.task.batches
+                lambda examples, rate: _stepped(trial, optimizer, self.task, *self._with_batch(examples), rate),
+                self.task.batches,
             )
         self.progress.line(f"{self.task.title}: learning rate {rate:g}, a tenth of the one where the loss was least")
         return rate
@@ -187,6 +189,7 @@ class _Training:
         """Evaluate the model, or the average of its weights; keep what was evaluated if it is the best so far."""
         mean = float(self.loss) / self.at.batches
         self._refuse_divergence(mean, "loss")
+        self.optimizer.settle()
         with self.average.in_place_of_weights() if self.average is not None else nullcontext():
             self.model.fill_untrained(self.task.counts)
             figures = self.task.evaluate(self.model)
@@ -256,24 +259,37 @@ class _Training:
 
 
 def _optimizer(model: CTRModel, task: Task) -> Optimizer:
-    return Optimizer(model, task.settings, task.decay, task.counts, task.batches.per_epoch)
+    return Optimizer(model, task.settings, task.decay)
 
 
-def _stepped(model: CTRModel, optimizer: Optimizer, task: Task, examples: Examples, rate: float) -> Tensor:
+def _stepped(
+    model: CTRModel,
+    optimizer: Optimizer,
+    task: Task,
+    examples: Examples,
+    batch: Batch,
+    rate: float,
+    average: WeightAverage | None = None,
+) -> Tensor:
     """The loss of a batch, a scalar, and a step against its gradient."""
-    device = model.embedding.weight.device
-    batch = optimizer.opened(model.layout.batch(examples.rows).to(device), len(examples.labels))
-    labels = torch.from_numpy(examples.labels).to(device)
-    teacher = None if examples.teacher is None else torch.from_numpy(examples.teacher).to(device)
-    weights = None if examples.weights is None else torch.from_numpy(examples.weights).to(device)
-    labelled = None if examples.labelled is None else torch.from_numpy(examples.labelled).to(device)
+    loss = _loss(model, optimizer.opened(batch.to(model.embedding.weight.device)), task, examples)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step(rate, average)
+    return loss.detach()
+
+
+def _loss(model: CTRModel, batch: Batch, task: Task, examples: Examples) -> Tensor:
+    """What a step goes down: of clicks alone, the network's own loss."""
+    if model.computes_loss:
+        return model.loss(batch, terms_of(examples, task.alpha if task.beta > 0 else 1.0, task.beta))
+    given = (examples.labels, examples.teacher, examples.weights, examples.labelled)
+    labels, teacher, weights, labelled = (
+        None if one is None else torch.from_numpy(one).to(model.embedding.weight.device) for one in given
+    )
+    assert labels is not None
     if model.has_distillation_head:
         served, distilled = model.two_logits(batch, task.alpha)
-        loss = separate_loss(served, distilled, labels, teacher, task.beta, weights, labelled)
-    elif task.beta > 0:
-        loss = blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
-    else:
-        loss = model.click_loss(batch, labels, weights)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step(rate)
-    return loss.detach()
+        return separate_loss(served, distilled, labels, teacher, task.beta, weights, labelled)
+    if task.beta > 0:
+        return blended_loss(model(batch), labels, teacher, task.alpha, task.beta, weights, labelled)
+    return model.click_loss(batch, labels, weights)

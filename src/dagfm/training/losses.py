@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dagfm.data.batches import Examples
+from dagfm.encoding.rows import Float32
+from dagfm.kernel.calls import Terms
+
+
+def terms_of(examples: Examples, alpha: float, beta: float) -> Terms:
+    """What ``blended_loss`` sums up, as weights of each row's terms."""
+    count, rows = len(examples.labels), len(examples.rows)
+    weights = np.ones(count, np.float32) if examples.weights is None else examples.weights
+    labels: Float32 | None = None
+    of_clicks: Float32 | None = None
+    of_distances: Float32 | None = None
+    if alpha > 0:
+        known = np.ones(count, np.bool_) if examples.labelled is None else examples.labelled
+        labels, of_clicks = np.zeros((2, rows), np.float32)
+        labels[:count] = examples.labels
+        of_clicks[:count] = weights * known * np.float32(alpha / max(int(known.sum()), 1))
+    if beta > 0:
+        assert examples.teacher is not None, "beta is positive, but there are no teacher logits"
+        of_distances = np.full(rows, beta / rows, np.float32)
+        of_distances[:count] *= weights
+    return Terms(labels, of_clicks, None if of_distances is None else examples.teacher, of_distances)
 
 
 def blended_loss(

@@ -6,55 +6,55 @@ import torch
 from torch import Tensor
 
 from dagfm.config.phases import PhaseConfig
-from dagfm.encoding.rows import Int64
+from dagfm.kernel.library import chosen_version
 from dagfm.nn.batch import Batch
-from dagfm.nn.looked_up import LookedUp, look_up
 from dagfm.nn.model import TABLE, CTRModel
-from dagfm.training.looked_up_adam import LookedUpAdam
+from dagfm.training.averaging import WeightAverage
+from dagfm.training.table_rows import CompiledRows, TableRows, TorchRows
 
 
 class Optimizer:
     """Adam over the parameters that train, with L2 in the gradient of the embedding table only.
 
     That is a uniform Gaussian prior per row; decay of the network's own weights was worse. ``updated_rows: all`` moves
-    the whole table at every step, ``looked_up`` only the rows of the batch, see ``LookedUpAdam``.
+    the whole table at every step, ``looked_up`` only the rows of the batch, see ``TableRows``.
     """
 
-    def __init__(
-        self, model: CTRModel, settings: PhaseConfig, decay: float, occurrences: Int64, steps_per_epoch: int
-    ) -> None:
-        """``occurrences`` (rows,): how often the training rows hold each row of the table."""
+    def __init__(self, model: CTRModel, settings: PhaseConfig, decay: float) -> None:
         self.model = model
         weight = model.embedding.weight
-        self.table: LookedUpAdam | None = None
+        self.table: TableRows | None = None
         if settings.updated_rows == "looked_up" and weight.requires_grad:
-            self.table = LookedUpAdam(weight, decay, occurrences, steps_per_epoch)
+            plain = weight.device.type == "cpu" and weight.dtype == torch.float32
+            compiled = plain and chosen_version() is not None and not model.layout.has_maxima
+            self.table = (CompiledRows if compiled else TorchRows)(weight, settings.embedding_optimizer, decay)
         dense = [] if self.table or not weight.requires_grad else [weight]
         network = [value for name, value in model.named_parameters() if value.requires_grad and name != TABLE]
         groups = [{"params": dense, "weight_decay": decay}, {"params": network, "weight_decay": 0.0}]
         self.adam = torch.optim.Adam([group for group in groups if group["params"]], fused=True)
-        self.looked_up: LookedUp | None = None
-        """What the batch in hand reads of the table, where only that is moved."""
 
-    def opened(self, batch: Batch, labelled: int) -> Batch:
-        """The batch as the model is to have it; its first ``labelled`` rows are labelled, the others recombined."""
-        if self.table is None:
-            return batch
-        batch, self.looked_up = look_up(self.model.embedding.weight, batch, labelled * self.model.layout.fields)
-        return batch
+    def opened(self, batch: Batch) -> Batch:
+        """The batch as the model is to have it."""
+        return batch if self.table is None else self.table.opened(batch)
 
-    def step(self, rate: float) -> None:
-        """Move the weights against the gradients of the batch that was opened, and forget these."""
+    def step(self, rate: float, average: WeightAverage | None = None) -> None:
+        """Move the weights, and their average, against the gradients of the batch that was opened; forget these."""
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         if self.table is None:
             self.model.embedding.restore_held()
-            return
-        assert self.looked_up is not None, "a batch is opened before its step"
-        self.table.step(self.looked_up, rate)
-        self.model.embedding.restore_held(among=self.looked_up.rows)
+        else:
+            self.model.embedding.restore_held(among=self.table.step(rate, average))
+        if average is not None:
+            average.update(lazily=self.table is not None)
+
+    def settle(self) -> None:
+        """Make the table what it stands for: see ``TableRows``."""
+        if self.table is not None:
+            self.table.settle()
+            self.model.embedding.restore_held()
 
     def tensors(self) -> dict[str, Tensor]:
         """Moments and step counts under the parameters' names."""
@@ -64,7 +64,7 @@ class Optimizer:
             for key, value in self.adam.state.get(parameter, {}).items()
         }
         if self.table is not None:
-            named |= {f"{key}/{TABLE}": value for key, value in self.table.tensors().items()}
+            named |= {f"rows/{key}": value for key, value in self.table.tensors().items()}
         return named
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -73,11 +73,10 @@ class Optimizer:
             state = {
                 key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors
             }
-            if not state:
-                continue
-            if name == TABLE and self.table is not None:
-                self.table.restore(state)
-            else:
+            if state:
                 self.adam.state[parameter] = {
                     key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
                 }
+        if self.table is not None:
+            own = {key.removeprefix("rows/"): value for key, value in tensors.items() if key.startswith("rows/")}
+            self.table.restore(own)

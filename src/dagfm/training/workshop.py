@@ -52,7 +52,7 @@ def kept_logits(directory: Path, part: str) -> Float32 | None:
 DISTILLATION_EPOCHS, RANDOM_START = 12, 4
 """Passes over the training rows in which a student learns its teacher, and how many times as many one takes whose
 embedding does not start from the teacher's."""
-LARGE_TABLE = 300_000
+LARGE_TABLE = 50_000
 """From about so many embedding rows on, moving all of them takes longer than picking those of a batch."""
 
 
@@ -124,12 +124,13 @@ class Workshop:
         rows = len(self.prepared.train)
         steps = rows / self.batch_size
         view = self.view(network)
+        lazily = view.layout.table_rows > LARGE_TABLE or settings.embedding_optimizer != "adam"
         auto = {
             "decay": 0.25 / math.sqrt(rows),
             "dropout": self._auto_dropout(view),
             "epochs": int(min(max(round(3200 / steps), 2), 20)),
             "evaluations_per_epoch": int(min(max(round(steps / 2000), 1), 5)),
-            "updated_rows": "looked_up" if view.layout.table_rows > LARGE_TABLE else "all",
+            "updated_rows": "looked_up" if lazily else "all",
         }
         return settings.model_copy(update={key: auto[key] for key in auto if getattr(settings, key) == "auto"})
 

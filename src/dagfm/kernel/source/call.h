@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "table_call.h"
+
 enum { INNER, OUTER };                        /* message */
 enum { NO_CONNECT, CAUSAL_CONNECT, FULL_CONNECT }; /* connect */
 
@@ -18,9 +20,13 @@ typedef struct {
     const float *head, *bias;         /* (F (L + 1)) and (1); NULL: the summed states are wanted, not logits */
     float *out;                       /* logits (B), or summed states (B, F (L + 1)) */
     /* Backward only. */
-    const float *grad;                         /* of out, of its shape, contiguous */
+    float *grad;                               /* of out, of its shape, contiguous; with a loss the result, else given */
     float *grad_x, *grad_p, *grad_q, *grad_c;  /* of the shapes above, contiguous; grad_x may be NULL: not wanted */
     float *grad_head, *grad_bias;
+    /* A loss of each row's logit, of whose sum the gradients then are; NULL: `grad` is given. See loss.h. */
+    double *loss;                          /* the sum */
+    const float *labels, *of_clicks;       /* (B) each, or NULL: no clicks */
+    const float *teacher, *of_distances;   /* (B) each, or NULL: no teacher */
     float *scratch; /* as many bytes as dagfm_scratch says, aligned to 64 */
 } dagfm_call;
 
@@ -30,7 +36,16 @@ typedef struct {
     int64_t (*scratch)(const dagfm_call *call, int backward); /* floats a thread needs */
     void (*forward)(const dagfm_call *call, int64_t first, int64_t rows, float *scratch);
     void (*backward)(const dagfm_call *call, int64_t first, int64_t rows, float *scratch);
+    /* Of the embedding table: see table.h. */
+    void (*pool)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
+    void (*catch_up)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
+    void (*step)(const dagfm_table *call, int64_t first, int64_t end, float *scratch); /* D floats */
+    /* See dropout.h. */
+    void (*drop)(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale);
 } dagfm_version;
+
+/* By number: base, AVX2, AVX-512. */
+const dagfm_version *version_at(int64_t number);
 
 static inline int64_t pairs_of(int64_t fields) { return fields * (fields + 1) / 2; }
 

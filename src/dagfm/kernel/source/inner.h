@@ -2,7 +2,7 @@
 #ifndef DAGFM_INNER_H
 #define DAGFM_INNER_H
 
-#include "call.h"
+#include "loss.h"
 #include "tiles.h"
 
 /* LANES columns of D. */
@@ -91,44 +91,33 @@ static void disconnect(const dagfm_call *call, int64_t lanes, states grad_h0, st
 #undef FEW
 }
 
-/* What a layer's states are for: the result; the way back, for which they are kept; of the last layer, its start. */
+/* What a layer's states are for: the result alone; the way back as well, for which they are kept; of the last layer,
+ * whose states nothing is made of but their sums, A_t alone is. */
 enum purpose { FORWARD, KEPT, LAST };
 
 /* Where it goes. */
 typedef struct {
-    states next, sums;  /* H_t, A_t; of the LAST layer the gradient of A_t, and the part of H0's that A_t makes */
-    vec *total;         /* FORWARD to logits: of each row, += head H_t */
-    const float *head;  /* FORWARD to logits: of the layer's nodes */
-    float *out;         /* FORWARD to summed states: of the layer's nodes, rows `width` apart */
-    const float *grads; /* KEPT, LAST: of the layer's summed states, rows `width` apart */
+    states next, sums; /* H_t, A_t */
+    vec *total;        /* of each row, += head H_t; NULL: no logits are wanted */
+    const float *head; /* for logits: of the layer's nodes */
+    float *out;        /* FORWARD to summed states: of the layer's nodes, rows `width` apart */
     int64_t width;
-    const float *grad;  /* KEPT, LAST: of each row's logit, or NULL */
-    vec *grad_head;     /* KEPT, LAST: of the layer's nodes, += grad H_t */
 } use;
 
 INLINE use use_from_row(use to, int64_t row) {
     to.next = from_row(to.next, row);
     to.sums = from_row(to.sums, row);
     if (to.total) to.total += row;
-    if (to.out) to.out += row * to.width;
-    if (to.grads) to.grads += row * to.width;
-    if (to.grad) to.grad += row;
     return to;
 }
 
 INLINE void use_states(const int m, const int n, const enum purpose purpose, vec h[][4], int64_t s, use to) {
     if (purpose == FORWARD && to.out) {
         EACH(m, n) to.out[r_ * to.width + s + j] += sum(h[r_][j]);
-    } else if (purpose == FORWARD) {
+    } else if (purpose == FORWARD || to.total) {
         UNROLL for (int j = 0; j < n; j++) {
             const vec head = all(to.head[s + j]);
             UNROLL for (int r = 0; r < m; r++) to.total[r] += h[r][j] * head;
-        }
-    } else if (to.grad) {
-        UNROLL for (int j = 0; j < n; j++) {
-            vec weighed = to.grad_head[s + j];
-            UNROLL for (int r = 0; r < m; r++) weighed += h[r][j] * to.grad[r];
-            to.grad_head[s + j] = weighed;
         }
     }
 }
@@ -153,20 +142,38 @@ INLINE void layer_rows(const int m, const enum purpose purpose, const columns *i
     do {                                                                                   \
         gathered(acc, m, n, MESSAGES, in->call->fields, p, in->step, h, s);                \
         EACH(m, n) {                                                                       \
-            const vec initial = load(cell(h0, r_, s + j));                                 \
-            if (purpose == LAST) {                                                         \
-                const vec grad = all(to.grads[r_ * to.width + s + j]);                     \
-                store(cell(to.next, r_, s + j), grad * initial);                           \
-                store(cell(to.sums, r_, s + j), grad * acc[r_][j]);                        \
-            }                                                                              \
-            if (purpose == KEPT) store(cell(to.sums, r_, s + j), acc[r_][j]);              \
-            acc[r_][j] *= initial;                                                         \
-            if (purpose != LAST) store(cell(to.next, r_, s + j), acc[r_][j]); \
+            if (purpose != FORWARD) store(cell(to.sums, r_, s + j), acc[r_][j]);           \
+            acc[r_][j] *= load(cell(h0, r_, s + j));                                       \
+            if (purpose != LAST) store(cell(to.next, r_, s + j), acc[r_][j]);              \
         }                                                                                  \
         use_states(m, n, purpose, acc, s, to);                                             \
     } while (0)
     ALL_NODES(in->call->fields);
 #undef NODES
+}
+
+/* The gradient of the head's weights for the states of a layer: += the sum over rows of grad H_t. */
+static void weigh_head(const dagfm_call *call, states h, const float *grad, float *grad_head, int64_t rows) {
+    for (int64_t s = 0; s < call->fields; s++) {
+        vec weighed = load(grad_head + s * LANES);
+        for (int64_t r = 0; r < rows; r++) weighed += load(cell(h, r, s)) * grad[r];
+        store(grad_head + s * LANES, weighed);
+    }
+}
+
+/* The same for the last layer, H_L = H0 ⊙ A_L, and from the gradient of its summed states to those of A_L and H0. */
+static void turn_back(const dagfm_call *call, const float *grads, int64_t width, states h0, states sums, states back,
+                      states grad_h0, const float *grad, float *grad_head, int64_t rows) {
+    for (int64_t s = 0; s < call->fields; s++) {
+        vec weighed = {0};
+        for (int64_t r = 0; r < rows; r++) {
+            const vec of_sums = all(grads[r * width + s]), initial = load(cell(h0, r, s)), last = load(cell(sums, r, s));
+            store(cell(back, r, s), of_sums * initial);
+            store(cell(grad_h0, r, s), of_sums * last);
+            if (grad) weighed += initial * last * grad[r];
+        }
+        if (grad) store(grad_head + s * LANES, load(grad_head + s * LANES) + weighed);
+    }
 }
 
 /* What the gradient of H_t is for: the layers below, or, of H0, the gradient of what the states start from. */
@@ -199,9 +206,10 @@ typedef struct {
     int64_t block;              /* rows taken at a time */
     int64_t p, grad_p;          /* the last columns, where they are fewer than LANES, filled up with zeros */
     int64_t x;                  /* of the block, likewise */
-    int64_t h0, h, sums;        /* states of the block: one, L - 1 and L of them; forward one and two */
+    int64_t h0, h, sums;        /* states of the block: one, L - 1 and L of them; forward one and two, and none */
     int64_t back, grad_h0;      /* gradients of A_t, two of them, and of H0 */
     int64_t grads;              /* gradients of the summed states of the block */
+    int64_t total;              /* of each row of the block, its logit's parts */
     int64_t grad_c, grad_head;  /* vectors, summed over their lanes at the end */
     int64_t end;
 } inner_layout;
@@ -227,13 +235,14 @@ static inner_layout inner_layout_of(const dagfm_call *call, int backward) {
     at.p = taken(&at.end, messages);
     at.x = taken(&at.end, rest ? size : 0);
     at.h0 = taken(&at.end, size);
-    at.h = taken(&at.end, (backward ? depth - 1 : 2) * size);
+    at.h = taken(&at.end, (depth > 3 && backward ? depth - 1 : 2) * size);
     if (!backward) return at;
     at.grad_p = taken(&at.end, messages);
     at.sums = taken(&at.end, depth * size);
     at.back = taken(&at.end, 2 * size);
     at.grad_h0 = taken(&at.end, size);
     at.grads = taken(&at.end, call->head ? at.block * call->fields * (depth + 1) : 0);
+    at.total = taken(&at.end, at.block * LANES);
     at.grad_c = taken(&at.end, connects_of(call) * LANES);
     at.grad_head = taken(&at.end, call->head ? call->fields * (depth + 1) * LANES : 0);
     return at;
@@ -314,8 +323,22 @@ static void inner_forward(const dagfm_call *call, int64_t first, int64_t rows, f
 #undef FEW
 }
 
-/* The way there and back of a block of rows, LANES columns of it. */
-static void inner_block(const columns *in, int64_t row, int64_t column, int64_t rows, const float *grads,
+/* The gradients of a block's summed states from those of its logits. */
+INLINE void spread_grads(const dagfm_call *call, int64_t row, int64_t rows, float *grads) {
+    const int64_t width = call->fields * (call->depth + 1);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < width; i++) grads[r * width + i] = call->grad[row + r] * call->head[i];
+}
+
+/* A block's loss from the parts of its logits, and the gradients of its summed states. */
+INLINE void judge_block(const dagfm_call *call, int64_t row, int64_t rows, const vec *total, float *grads) {
+    for (int64_t r = 0; total && r < rows; r++) call->out[row + r] = *call->bias + sum(total[r]);
+    *call->loss += loss_of_rows(call, row, rows);
+    spread_grads(call, row, rows, grads);
+}
+
+/* The way there and back of a block of rows, LANES columns of it; with `total` their loss is found on the way. */
+static void inner_block(const columns *in, int64_t row, int64_t column, int64_t rows, float *grads, vec *total,
                         float *scratch, const inner_layout *at) {
     const dagfm_call *call = in->call;
     const int64_t fields = call->fields, depth = call->depth, size = at->block * fields * LANES;
@@ -325,20 +348,21 @@ static void inner_block(const columns *in, int64_t row, int64_t column, int64_t 
     const states grad_h0 = in_scratch(call, scratch + at->grad_h0);
     const states back[2] = {in_scratch(call, scratch + at->back), in_scratch(call, scratch + at->back + size)};
     if (call->connect != NO_CONNECT) connect(call, x, h0, rows);
-    use to = {.grads = grads, .width = width, .grad = call->head ? call->grad + row : NULL};
-    to.grad_head = (vec *)(scratch + at->grad_head);
+    use to = {.total = total, .head = call->head, .width = width};
+    for (int64_t r = 0; total && r < rows; r++) total[r] = (vec){0};
+    if (total) {
 #define FEW(m) start_rows(m, KEPT, call, from_row(h0, r), use_from_row(to, r))
-    ALL_ROWS(rows);
+        ALL_ROWS(rows);
 #undef FEW
+    }
 #define KEPT_STATES(layer) ((layer) ? in_scratch(call, scratch + at->h + ((layer)-1) * size) : h0)
 #define KEPT_SUMS(layer) in_scratch(call, scratch + at->sums + ((layer)-1) * size)
     for (int64_t layer = 1; layer <= depth; layer++) {
         const states h = KEPT_STATES(layer - 1);
         const float *p = in->p + (layer - 1) * in->layer;
-        to.grads += fields;
-        to.grad_head += fields;
-        to.next = layer < depth ? KEPT_STATES(layer) : back[depth % 2];
-        to.sums = layer < depth ? KEPT_SUMS(layer) : grad_h0;
+        if (total) to.head += fields;
+        to.next = layer < depth ? KEPT_STATES(layer) : h;
+        to.sums = KEPT_SUMS(layer);
 #define FEW(m)                                                                                        \
     do {                                                                                              \
         if (layer < depth)                                                                            \
@@ -349,6 +373,13 @@ static void inner_block(const columns *in, int64_t row, int64_t column, int64_t 
         ALL_ROWS(rows);
 #undef FEW
     }
+    if (total) judge_block(call, row, rows, total, grads);
+    const float *grad = call->head ? call->grad + row : NULL;
+    float *const grad_head = scratch + at->grad_head;
+    for (int64_t layer = 0; grad && layer < depth; layer++)
+        weigh_head(call, KEPT_STATES(layer), grad, grad_head + layer * fields * LANES, rows);
+    turn_back(call, grads + depth * fields, width, h0, KEPT_SUMS(depth), back[depth % 2], grad_h0, grad,
+              grad_head + depth * fields * LANES, rows);
     const states grad_x = grad_columns(call, row, column);
     for (int64_t layer = depth; layer >= 1; layer--) {
         const states from = back[layer % 2];
@@ -403,12 +434,19 @@ static void inner_backward(const dagfm_call *call, int64_t first, int64_t rows, 
     if (call->head) memset(scratch + at.grad_head, 0, width * LANES * sizeof(float));
     for (int64_t row = first; row < first + rows; row += at.block) {
         const int64_t left = first + rows - row, count = left < at.block ? left : at.block;
-        const float *grads = call->head ? scratch + at.grads : call->grad + row * width;
-        for (int64_t r = 0; call->head && r < count; r++)
-            for (int64_t i = 0; i < width; i++) scratch[at.grads + r * width + i] = call->grad[row + r] * call->head[i];
+        float *grads = call->head ? scratch + at.grads : call->grad + row * width;
+        vec *total = call->loss && call->size <= LANES ? (vec *)(scratch + at.total) : NULL;
+        if (call->loss && !total) { /* the first columns' way back needs the loss, and with it all columns */
+#define FEW(m) inner_few(m, call, row + r, scratch, &at)
+            ALL_ROWS(count);
+#undef FEW
+            judge_block(call, row, count, NULL, grads);
+        } else if (call->head && !total) {
+            spread_grads(call, row, count, grads);
+        }
         for (int64_t column = 0; column < call->size; column += LANES) {
             const columns in = columns_from(call, column, scratch + at.p, scratch + at.grad_p);
-            inner_block(&in, row, column, count, grads, scratch, &at);
+            inner_block(&in, row, column, count, grads, total, scratch, &at);
         }
     }
     take_out(call, call->grad_p, scratch + at.grad_p);

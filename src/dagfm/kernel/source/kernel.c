@@ -35,14 +35,26 @@ EXPORT int64_t dagfm_best_version(void) {
 #endif
 }
 
-static const dagfm_version *version_of(const dagfm_call *call) {
+const dagfm_version *version_at(int64_t number) {
 #if defined(__x86_64__)
-    if (call->version == AVX512) return call->size <= 8 && call->message == INNER ? &dagfm_avx512_narrow : &dagfm_avx512;
-    if (call->version == AVX2) return &dagfm_avx2;
+    if (number == AVX512) return &dagfm_avx512;
+    if (number == AVX2) return &dagfm_avx2;
 #else
-    (void)call;
+    (void)number;
 #endif
     return &dagfm_base;
+}
+
+static const dagfm_version *version_of(const dagfm_call *call) {
+#if defined(__x86_64__)
+    if (call->version == AVX512 && call->size <= 8 && call->message == INNER) return &dagfm_avx512_narrow;
+#endif
+    return version_at(call->version);
+}
+
+EXPORT void dagfm_drop(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale,
+                       int64_t version) {
+    version_at(version)->drop(to, from, count, seed, limit, scale);
 }
 
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
@@ -96,6 +108,7 @@ typedef struct {
     int64_t first, rows;
     float *scratch;
     int backward;
+    double loss;
 } share;
 
 static void *work(void *argument) {
@@ -115,7 +128,7 @@ static void run(const dagfm_call *call, int backward) {
     float *gradients = call->scratch + threads * own;
     for (int64_t t = 0; t < threads; t++) {
         const int64_t first = call->rows * t / threads, end = call->rows * (t + 1) / threads;
-        shares[t] = (share){*call, version, first, end - first, call->scratch + t * own, backward};
+        shares[t] = (share){*call, version, first, end - first, call->scratch + t * own, backward, 0};
         if (backward && t > 0) {
             part parts[PARTS];
             parts_of(&shares[t].call, parts);
@@ -124,14 +137,17 @@ static void run(const dagfm_call *call, int backward) {
                 gradients += rounded(parts[i].size);
             }
         }
+        if (call->loss) shares[t].call.loss = &shares[t].loss;
         if (t > 0) started[t] = pthread_create(&others[t], NULL, work, &shares[t]) == 0;
     }
     work(&shares[0]);
+    if (call->loss) *call->loss = shares[0].loss;
     for (int64_t t = 1; t < threads; t++) {
         if (started[t])
             pthread_join(others[t], NULL);
         else
             work(&shares[t]); /* the system has no thread left: the same rows, later */
+        if (call->loss) *call->loss += shares[t].loss;
         if (!backward) continue;
         part sums[PARTS], parts[PARTS];
         parts_of(&shares[0].call, sums);
@@ -143,5 +159,5 @@ static void run(const dagfm_call *call, int backward) {
 
 EXPORT void dagfm_forward(const dagfm_call *call) { run(call, 0); }
 
-/* All gradients, set rather than added to. */
+/* All gradients, set rather than added to; with a loss, logits and loss, too. */
 EXPORT void dagfm_backward(const dagfm_call *call) { run(call, 1); }

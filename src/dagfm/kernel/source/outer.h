@@ -8,6 +8,7 @@
 #define DAGFM_OUTER_H
 
 #include "inner.h"
+#include "loss.h"
 
 #define MANY 3 /* vectors of rows in a block; the last blocks have one */
 
@@ -27,6 +28,7 @@ typedef struct {
     int64_t numbers;        /* <p, h> on edges, pairs of the lower triangle: L of them; forward one */
     int64_t grad_numbers;   /* likewise, of the upper triangle: one */
     int64_t back, grad_h0;  /* gradients of A_t and H0 */
+    int64_t node_sums;      /* the states' sums over D, of all layers and nodes */
     int64_t grads;          /* of the summed states */
     int64_t turned, other;  /* LANES columns of all nodes, [row][node] of LANES floats: two of them */
     int64_t few;            /* forward: H0, H_t and A_t of a single row, columns of D in lanes */
@@ -55,6 +57,7 @@ static outer_layout outer_layout_of(const dagfm_call *call, int backward) {
     at.grad_numbers = taken(&at.end, pairs * wide);
     at.back = taken(&at.end, size);
     at.grad_h0 = taken(&at.end, size);
+    at.node_sums = taken(&at.end, call->head ? fields * (depth + 1) * wide : 0);
     at.grads = taken(&at.end, fields * (depth + 1) * wide);
     at.other = taken(&at.end, fields * LANES * wide);
     at.grad_p = taken(&at.end, rest);
@@ -97,7 +100,6 @@ typedef struct {
     const outer_layout *at;
     float *scratch;
     int64_t row, rows; /* of the block: the first, and how many */
-    vec grad[MANY];    /* of their logits */
     vec total[MANY];   /* their logits, less the bias */
 } block;
 
@@ -153,15 +155,11 @@ INLINE void start_block(const int k, const block *in) {
 /* What becomes of the states' sums over D, of a node of a layer. */
 INLINE void use_sums(const int k, const enum purpose purpose, block *in, const vec sums[MANY], int64_t node) {
     const dagfm_call *call = in->call;
-    if (purpose != FORWARD) {
-        if (!call->head) return;
-        float *const here = AT(grad_head) + node * LANES;
-        vec weighed = load(here);
-        UNROLL for (int v = 0; v < k; v++) weighed += sums[v] * in->grad[v];
-        store(here, weighed);
-    } else if (call->head) {
+    if (call->head) {
         UNROLL for (int v = 0; v < k; v++) in->total[v] += sums[v] * call->head[node];
-    } else {
+        if (purpose == FORWARD) return;
+        UNROLL for (int v = 0; v < k; v++) store(AT(node_sums) + (node * k + v) * LANES, sums[v]);
+    } else if (purpose == FORWARD) {
         float part[MANY * LANES];
         UNROLL for (int v = 0; v < k; v++) store(part + v * LANES, sums[v]);
         float *to = call->out + in->row * call->fields * (call->depth + 1) + node;
@@ -333,39 +331,55 @@ INLINE void return_block(const int k, const block *in) {
     }
 }
 
-/* The block's gradients of summed states and logits, its rows in lanes. */
+/* The block's gradients of summed states, its rows in lanes, and of the head. */
 INLINE void grads_of(const int k, block *in) {
     const dagfm_call *call = in->call;
     const int64_t width = call->fields * (call->depth + 1);
     float part[MANY * LANES] = {0};
+    vec logits[MANY] = {{0}};
     if (call->head) {
         memcpy(part, call->grad + in->row, in->rows * sizeof(float));
-        UNROLL for (int v = 0; v < k; v++) in->grad[v] = load(part + v * LANES);
+        UNROLL for (int v = 0; v < k; v++) logits[v] = load(part + v * LANES);
     }
     for (int64_t node = 0; node < width; node++) {
-        if (!call->head)
+        if (call->head) {
+            float *const weighed = AT(grad_head) + node * LANES;
+            vec sum = load(weighed);
+            UNROLL for (int v = 0; v < k; v++) {
+                sum += load(AT(node_sums) + (node * k + v) * LANES) * logits[v];
+                store(AT(grads) + (node * k + v) * LANES, logits[v] * call->head[node]);
+            }
+            store(weighed, sum);
+        } else {
             for (int64_t r = 0; r < in->rows; r++) part[r] = call->grad[(in->row + r) * width + node];
-        UNROLL for (int v = 0; v < k; v++) {
-            const vec grad = call->head ? in->grad[v] * call->head[node] : load(part + v * LANES);
-            store(AT(grads) + (node * k + v) * LANES, grad);
+            UNROLL for (int v = 0; v < k; v++) store(AT(grads) + (node * k + v) * LANES, load(part + v * LANES));
         }
     }
+}
+
+/* The block's logits, from their parts. */
+INLINE void logits_of(const int k, const block *in) {
+    float part[MANY * LANES];
+    UNROLL for (int v = 0; v < k; v++) store(part + v * LANES, in->total[v] + *in->call->bias);
+    memcpy(in->call->out + in->row, part, in->rows * sizeof(float));
 }
 
 INLINE void block_forward(const int k, block *in) {
     start_block(k, in);
     UNROLL for (int v = 0; v < k; v++) in->total[v] = (vec){0};
     run_block(k, FORWARD, in);
-    if (!in->call->head) return;
-    float part[MANY * LANES];
-    UNROLL for (int v = 0; v < k; v++) store(part + v * LANES, in->total[v] + *in->call->bias);
-    memcpy(in->call->out + in->row, part, in->rows * sizeof(float));
+    if (in->call->head) logits_of(k, in);
 }
 
 INLINE void block_backward(const int k, block *in) {
-    grads_of(k, in);
     start_block(k, in);
+    UNROLL for (int v = 0; v < k; v++) in->total[v] = (vec){0};
     run_block(k, KEPT, in);
+    if (in->call->loss) {
+        logits_of(k, in);
+        *in->call->loss += loss_of_rows(in->call, in->row, in->rows);
+    }
+    grads_of(k, in);
     return_block(k, in);
 }
 

@@ -1,0 +1,1 @@
+"""Ours beside what one would take instead: ``python benchmarks/rivals``."""

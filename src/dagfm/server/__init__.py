@@ -1,0 +1,1 @@
+"""Bundles behind HTTP: the Open Inference Protocol v2 and plain JSON; needs the ``serve`` extra, never torch."""

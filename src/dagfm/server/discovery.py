@@ -1,0 +1,112 @@
+"""The handlers that tell what is served and in which state: health, metadata, index, metrics, pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagfm import __version__
+from dagfm.schema import Schema
+from dagfm.server import openapi
+from dagfm.server.answers import Answer, error, to_json
+from dagfm.server.call import Call
+from dagfm.server.infer import OUTPUT
+from dagfm.server.lifecycle import Lifecycle
+from dagfm.server.messages import IndexBody, read
+from dagfm.server.metrics import CONTENT_TYPE, Metrics
+from dagfm.server.models import Model
+from dagfm.server.repository import Repository
+
+
+class Discovery:
+    """Answers at once, whatever is being scored."""
+
+    def __init__(self, repository: Repository, metrics: Metrics, lifecycle: Lifecycle) -> None:
+        self._repository, self._metrics, self._lifecycle = repository, metrics, lifecycle
+
+    def server(self, call: Call) -> Answer:
+        """``GET /v2``."""
+        extensions = ["binary_tensor_data", "model_repository"]
+        return Answer(to_json({"name": "dagfm", "version": __version__, "extensions": extensions}))
+
+    def live(self, call: Call) -> Answer:
+        """``GET /v2/health/live``."""
+        return Answer(to_json({"live": True}))
+
+    def ready(self, call: Call) -> Answer:
+        """``GET /v2/health/ready``: 503 while the server ends, so that nobody sends it anything new."""
+        if self._lifecycle.draining:
+            return error(503, "the server is about to end")
+        return Answer(to_json({"ready": True}))
+
+    def model(self, call: Call) -> Answer:
+        """``GET /v2/models/NAME``."""
+        served = self._repository.find(call.names["model"], call.names.get("version"))
+        model = self._repository.models[served.model]
+        return Answer(
+            to_json(
+                {
+                    "name": served.model,
+                    "versions": list(model.versions),
+                    "platform": "dagfm",
+                    "inputs": inputs(served.scorer.schema),
+                    "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1]}],
+                }
+            )
+        )
+
+    def model_ready(self, call: Call) -> Answer:
+        """``GET /v2/models/NAME/ready``."""
+        served = self._repository.find(call.names["model"], call.names.get("version"))
+        if self._lifecycle.draining:
+            return error(503, "the server is about to end")
+        return Answer(to_json({"name": served.model, "ready": True}))
+
+    def index(self, call: Call) -> Answer:
+        """``POST /v2/repository/index``."""
+        asked = read(call.body, IndexBody) if call.body.strip() else IndexBody()
+        lines = [line for model in self._repository.models.values() for line in _lines(model, self._repository)]
+        if asked.ready:
+            lines = [line for line in lines if line["state"] == "READY"]
+        return Answer(to_json(lines))
+
+    def metrics(self, call: Call) -> Answer:
+        """``GET /metrics``."""
+        return Answer(self._metrics.page(), 200, CONTENT_TYPE)
+
+    def openapi(self, call: Call) -> Answer:
+        """``GET /openapi.json``."""
+        return Answer(to_json(openapi.description(self._repository)))
+
+    def docs(self, call: Call) -> Answer:
+        """``GET /docs``: the same for eyes, without a script or anything from elsewhere."""
+        return Answer(openapi.page(openapi.description(self._repository)), 200, b"text/html; charset=utf-8")
+
+
+def inputs(schema: Schema) -> list[dict[str, Any]]:
+    """What an infer request of this model holds: its columns as tensors, as clients that ask first will send them."""
+    found = []
+    for column in schema.columns:
+        fields = [one for one in schema if one.cross is None and one.source == column]
+        numbers = all(one.type in ("float", "float_seq") for one in fields)
+        shape = [-1]
+        if any(one.type == "float_seq" for one in fields):
+            shape = [-1, max(one.width for one in fields)]
+        elif any(one.type == "token_seq" and one.separator is None for one in fields):
+            shape = [-1, -1]
+        found.append({"name": column, "datatype": "FP32" if numbers else "BYTES", "shape": shape})
+    return found
+
+
+def _lines(model: Model, repository: Repository) -> list[dict[str, str]]:
+    lines = [
+        {"name": model.name, "version": version, "state": "READY", "reason": ""}
+        for version in model.versions
+        if version not in model.failures
+    ]
+    for version, reason in model.failures.items():
+        state = "READY" if version in model.versions else "UNAVAILABLE"
+        lines.append({"name": model.name, "version": version, "state": state, "reason": reason})
+    if not lines:
+        why = "unloaded" if model.name in repository.unloaded else "not loaded"
+        lines.append({"name": model.name, "version": "", "state": "UNAVAILABLE", "reason": why})
+    return lines

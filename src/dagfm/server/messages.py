@@ -1,0 +1,76 @@
+"""The JSON that requests carry, and reading it with errors a client can use."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from dagfm.server.answers import RefusedError
+
+
+class Tensor(Struct):
+    """An input of an infer request; its elements are in ``data``, or behind the JSON where parameters say so."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Raw | UnsetType = UNSET
+    parameters: dict[str, Any] | None = None
+
+
+class Wish(Struct):
+    """An output that an infer request asks for."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class InferBody(Struct):
+    """``POST /v2/models/NAME/infer``."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    outputs: list[Wish] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class PredictBody(Struct):
+    """``POST /v1/models/NAME:predict``: a list of rows, or of each column the list of its cells."""
+
+    rows: list[dict[str, Any]] | dict[str, list[Any]]
+
+
+class RankBody(Struct):
+    """``POST /v1/models/NAME:rank``."""
+
+    context: dict[str, Any]
+    candidates: list[dict[str, Any]] | dict[str, list[Any]]
+    top: int | None = None
+
+
+class IndexBody(Struct):
+    """``POST /v2/repository/index``."""
+
+    ready: bool | None = None
+
+
+Body = TypeVar("Body", bound=Struct)
+
+_DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (InferBody, PredictBody, RankBody, IndexBody)
+}
+
+
+def read(data: bytes | memoryview, kind: type[Body]) -> Body:
+    """``data`` as a ``kind``; raises RefusedError (400) with the place in the JSON that is wrong."""
+    try:
+        body: Body = _DECODERS[kind].decode(data)
+    except msgspec.ValidationError as error:
+        raise RefusedError(400, f"the request's JSON is not as expected: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(400, f"the request is not valid JSON: {error}") from None
+    except RecursionError:
+        raise RefusedError(400, "the request's JSON is nested too deeply") from None
+    return body

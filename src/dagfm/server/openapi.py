@@ -1,0 +1,177 @@
+"""The OpenAPI description of what is served, with the fields of each model, and the page that shows it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dagfm import __version__
+from dagfm.schema import Field, Schema
+from dagfm.server.datatypes import DATATYPES
+from dagfm.server.infer import OUTPUT
+from dagfm.server.models import Served
+from dagfm.server.repository import Repository
+
+_SCALAR = {"type": ["string", "number", "boolean", "null"]}
+
+
+def description(repository: Repository) -> dict[str, Any]:
+    """OpenAPI 3.1 of every path, as the models are now."""
+    paths: dict[str, Any] = {
+        "/v2": _get("Server metadata"),
+        "/v2/health/live": _get("Whether the process answers"),
+        "/v2/health/ready": _get("Whether it takes requests", 503),
+        "/v2/repository/index": _post(
+            "All models, their versions and why one is not served",
+            {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+            400,
+        ),
+        "/metrics": _get("Figures for Prometheus", kind="text/plain"),
+    }
+    for model in repository.models.values():
+        paths[f"/v2/repository/models/{model.name}/load"] = _post("Load what lies at the model's place", {}, 400)
+        paths[f"/v2/repository/models/{model.name}/unload"] = _post("Serve nothing under this name", {})
+        for version in (None, *model.versions):
+            served = model.latest if version is None else model.versions[version]
+            if served is not None:
+                paths |= _of_model(served, "" if version is None else f"/versions/{version}")
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "dagfm", "version": __version__, "description": "Click probabilities of raw rows."},
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _object({"error": {"type": "string"}}, ["error"])},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def page(described: Mapping[str, Any]) -> bytes:
+    """The description as HTML that needs nothing else."""
+    parts = [
+        "<!doctype html><meta charset=utf-8><title>dagfm</title>",
+        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+        "code{background:#8882;padding:.1em .3em}pre{background:#8881;padding:.7em;overflow:auto}</style>",
+        f"<h1>dagfm {html.escape(__version__)}</h1><p>The same for programs: <a href=openapi.json>openapi.json</a></p>",
+    ]
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            parts.append(f"<h3><code>{method.upper()} {html.escape(path)}</code></h3>")
+            parts.append(f"<p>{html.escape(operation['summary'])}</p>")
+            example = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+            if example is not None:
+                parts.append(f"<pre>{html.escape(json.dumps(example, indent=1))}</pre>")
+    return "\n".join(parts).encode()
+
+
+def _of_model(served: Served, version: str) -> dict[str, Any]:
+    schema = served.scorer.schema
+    v2, v1 = f"/v2/models/{served.model}{version}", f"/v1/models/{served.model}{version}"
+    row, example = _row(schema, schema.columns), dict.fromkeys(schema.columns)
+    rows = {"type": "array", "items": row}
+    predict = _object({"rows": {"anyOf": [rows, _table(schema, schema.columns)]}}, ["rows"])
+    tensor = _object(
+        {
+            "name": {"type": "string", "enum": list(schema.columns)},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
+            "datatype": {"type": "string", "enum": list(DATATYPES)},
+            "data": {"type": "array", "items": {}},
+            "parameters": {"type": "object"},
+        },
+        ["name", "shape", "datatype"],
+    )
+    wish = _object({"name": {"type": "string", "enum": [OUTPUT]}, "parameters": {"type": "object"}}, ["name"])
+    infer = _object(
+        {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "items": tensor},
+            "outputs": {"type": "array", "items": wish},
+            "parameters": {"type": "object"},
+        },
+        ["inputs"],
+    )
+    paths = {
+        v2: _get("Metadata: inputs, outputs, versions"),
+        f"{v2}/ready": _get("Whether the model takes requests", 503),
+        f"{v2}/infer": _post("Scores of rows given as tensors (Open Inference Protocol v2)", infer, 400, 413, 429),
+        f"{v1}:predict": _post(
+            "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
+        ),
+        f"{v1}:explain": _post("Where each score comes from", predict, 400, 413, 429, 501, example={"rows": [example]}),
+    }  # fmt: skip
+    if schema.has_sides:
+        sides = {side: tuple(_columns(schema, side)) for side in ("context", "candidate")}
+        candidates = {"type": "array", "items": _row(schema, sides["candidate"])}
+        ranked = _object(
+            {
+                "context": _row(schema, sides["context"]),
+                "candidates": {"anyOf": [candidates, _table(schema, sides["candidate"])]},
+                "top": {"type": "integer", "minimum": 0},
+            },
+            ["context", "candidates"],
+        )
+        shown = {
+            "context": dict.fromkeys(sides["context"]),
+            "candidates": [dict.fromkeys(sides["candidate"])],
+            "top": 10,
+        }
+        paths[f"{v1}:rank"] = _post("The best candidates for a context", ranked, 400, 413, 429, example=shown)
+    return paths
+
+
+def _columns(schema: Schema, side: str) -> list[str]:
+    fields = [one for one in schema if one.cross is None]
+    return list(dict.fromkeys(one.source for one in fields if (one.side == "candidate") == (side == "candidate")))
+
+
+def _row(schema: Schema, columns: tuple[str, ...]) -> dict[str, Any]:
+    fields = {one.source: one for one in schema if one.cross is None}
+    return _object({name: _cell(fields[name]) for name in columns}, list(columns))
+
+
+def _table(schema: Schema, columns: tuple[str, ...]) -> dict[str, Any]:
+    """The same rows as a list for each column, all equally long, which a description cannot say."""
+    cells = _row(schema, columns)["properties"]
+    return _object({name: {"type": "array", "items": cell} for name, cell in cells.items()}, list(columns))
+
+
+def _cell(field: Field) -> dict[str, Any]:
+    if field.type == "float":
+        return {"type": ["number", "null"]}
+    if field.type == "float_seq":
+        size = {"minItems": field.width, "maxItems": field.width}
+        return {"type": ["array", "null"], "items": {"type": ["number", "null"]}, **size}
+    if field.type == "token_seq":
+        lists = {"type": ["array", "null"], "items": {"type": "string"}}
+        return lists if field.separator is None else {"anyOf": [lists, {"type": "string"}]}
+    return dict(_SCALAR)
+
+
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _get(summary: str, *statuses: int, kind: str = "application/json") -> dict[str, Any]:
+    return {"get": {"summary": summary, "responses": _responses(statuses, kind)}}
+
+
+def _post(summary: str, body: dict[str, Any], *statuses: int, example: Any = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": body}
+    if example is not None:
+        content["example"] = example
+    needed = bool(body.get("required"))
+    return {
+        "post": {
+            "summary": summary,
+            "requestBody": {"required": needed, "content": {"application/json": content}},
+            "responses": _responses(statuses, "application/json"),
+        }
+    }
+
+
+def _responses(statuses: tuple[int, ...], kind: str) -> dict[str, Any]:
+    errors = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    told = {str(status): {"description": "Refused", "content": errors} for status in (401, 404, *statuses)}
+    return {"200": {"description": "Done", "content": {kind: {}}}, **told}

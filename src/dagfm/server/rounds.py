@@ -1,0 +1,93 @@
+"""A change of a model in all workers at once: everybody loads beside what is served, then everybody switches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Member(Protocol):
+    """A worker that takes part."""
+
+    def send(self, **message: Any) -> bool:
+        """Send it a message; False where it is gone, which its end of the channel tells as well."""
+
+
+@dataclass
+class Round:
+    """One change on its way."""
+
+    what: str
+    """load or unload."""
+    model: str
+    tickets: list[tuple[Member, int]] = field(default_factory=list)
+    """The clients' calls that wait for it: the worker that has each, and its number there."""
+    phase: str = ""
+    waiting: list[Member] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Rounds:
+    """The changes in the order in which they were wished for, one after another."""
+
+    def __init__(self, members: Callable[[], Iterable[Member]], ended: Callable[[Round, dict[str, Any]], None]) -> None:
+        """``members`` take part from the start of a round to its end; ``ended`` is told of each and how it went."""
+        self._members, self._ended = members, ended
+        self._queue: deque[Round] = deque()
+        self._current: Round | None = None
+
+    def wish(self, what: str, model: str, ticket: tuple[Member, int] | None = None) -> None:
+        """Want a change; one that waits for its turn already is the same one."""
+        found = next((one for one in self._queue if (one.what, one.model) == (what, model)), None)
+        if found is None:
+            found = Round(what, model)
+            self._queue.append(found)
+        if ticket is not None:
+            found.tickets.append(ticket)
+        self._begin()
+
+    def done(self, member: Member, report: dict[str, Any] | None) -> None:
+        """A member has carried out the phase."""
+        current = self._current
+        if current is not None and member in current.waiting:
+            current.waiting.remove(member)
+            if report is not None:
+                current.reports.append(report)
+            self._go_on(current)
+
+    def leave(self, member: Member) -> None:
+        """A member is gone."""
+        for one in (*self._queue, *([self._current] if self._current else ())):
+            one.tickets = [(who, number) for who, number in one.tickets if who is not member]
+        self.done(member, None)
+
+    def _begin(self) -> None:
+        if self._current is None and self._queue:
+            self._current = current = self._queue.popleft()
+            self._phase(current, "prepare" if current.what == "load" else "unload")
+
+    def _phase(self, current: Round, phase: str) -> None:
+        current.phase, current.reports = phase, []
+        current.waiting = list(self._members())
+        for member in list(current.waiting):
+            member.send(do=phase, model=current.model)
+        self._go_on(current)
+
+    def _go_on(self, current: Round) -> None:
+        if current.waiting:
+            return
+        agreed = len({report["digest"] for report in current.reports}) <= 1
+        if current.phase == "prepare":
+            self._phase(current, "commit" if agreed and current.reports else "abort")
+            return
+        if current.phase == "abort":
+            report = {"versions": [], "fresh": [], "digest": "", "failures": {"": "workers found different bundles"}}
+        else:
+            report = current.reports[0] if current.reports else {"failures": {"": "no worker is there"}}
+        self._current = None
+        for member, number in current.tickets:
+            member.send(ticket=number, report=report)
+        self._ended(current, report)
+        self._begin()

@@ -1,0 +1,101 @@
+"""The handlers that score: v2 infer, and plain predict, rank and explain. Synchronous; any thread may call them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagfm.encoding.rows import Float32
+from dagfm.server import abilities, infer
+from dagfm.server.answers import Answer, RefusedError, to_json
+from dagfm.server.call import Call
+from dagfm.server.compression import inflate
+from dagfm.server.messages import PredictBody, RankBody, read
+from dagfm.server.metrics import Metrics
+from dagfm.server.models import Served
+from dagfm.server.repository import Repository
+from dagfm.server.settings import Limits
+
+EXPLAINED = 1000
+"""Rows of an explain request: each answer is some kilobytes."""
+
+_SAMPLED = 256
+_SECONDS_BETWEEN_SAMPLES = 1.0
+
+
+class Scoring:
+    """Reads a request, scores its rows, writes the answer, and counts."""
+
+    def __init__(self, repository: Repository, metrics: Metrics, limits: Limits) -> None:
+        self._repository, self._metrics, self._limits = repository, metrics, limits
+        self._sampled: dict[str, float] = {}
+        self._sampling = threading.Lock()
+
+    def infer(self, call: Call) -> Answer:
+        """``POST /v2/models/NAME/infer``."""
+        served, body = self._begin(call)
+        schema = served.scorer.schema
+        request = infer.parse(body, call.headers.get(infer.HEADER), schema, self._limits.rows)
+        call.rows = request.rows
+        scores = served.scorer.predict(request.columns)
+        self._count(served, request.columns, scores)
+        return infer.answer(request, served.model, served.version, scores)
+
+    def predict(self, call: Call) -> Answer:
+        """``POST /v1/models/NAME:predict``."""
+        served, body = self._begin(call)
+        rows = read(body, PredictBody).rows
+        call.rows = self._checked(rows, "rows", self._limits.rows)
+        scores = served.scorer.predict(rows)
+        self._count(served, rows, scores)
+        return Answer(to_json({"scores": scores}))
+
+    def rank(self, call: Call) -> Answer:
+        """``POST /v1/models/NAME:rank``."""
+        served, body = self._begin(call)
+        asked = read(body, RankBody)
+        if asked.top is not None and asked.top < 0:
+            raise RefusedError(400, f"top is {asked.top}, expected 0 or more")
+        call.rows = self._checked(asked.candidates, "candidates", self._limits.rows)
+        indices, scores = abilities.rank(served.scorer, asked.context, asked.candidates, asked.top)
+        self._metrics.rows.labels(served.model, served.label).inc(call.rows)
+        return Answer(to_json({"indices": indices, "scores": scores}))
+
+    def explain(self, call: Call) -> Answer:
+        """``POST /v1/models/NAME:explain``."""
+        served, body = self._begin(call)
+        rows = read(body, PredictBody).rows
+        call.rows = self._checked(rows, "rows", min(EXPLAINED, self._limits.rows))
+        return Answer(to_json({"explanations": abilities.explain(served.scorer, rows)}))
+
+    def _begin(self, call: Call) -> tuple[Served, bytes]:
+        """The version that answers and the body in plain; the call's log line knows the version from here on."""
+        served = self._repository.find(call.names["model"], call.names.get("version"))
+        call.model, call.version = served.model, served.version
+        return served, inflate(call.body, call.header(b"content-encoding"), self._limits.body)
+
+    def _checked(self, rows: Sequence[Any] | Mapping[str, Sequence[Any]], what: str, most: int) -> int:
+        """How many rows; raises RefusedError (413) for too many."""
+        count = max(map(len, rows.values()), default=0) if isinstance(rows, Mapping) else len(rows)
+        if count > most:
+            raise RefusedError(413, f"{count} {what}, at most {most} are taken at once")
+        return count
+
+    def _count(self, served: Served, rows: Any, scores: Float32) -> None:
+        """Note the scores, and now and then how many of the values are unknown to the model."""
+        self._metrics.observe_scores(served, scores)
+        now = time.monotonic()
+        if not len(scores) or now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
+            return
+        with self._sampling:
+            if now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
+                return
+            self._sampled[served.model] = now
+        sample = (
+            {name: cells[:_SAMPLED] for name, cells in rows.items()} if isinstance(rows, Mapping) else rows[:_SAMPLED]
+        )
+        for field, (unknown, ids) in abilities.unknown_counts(served.scorer, sample).items():
+            self._metrics.unknown.labels(served.model, field).inc(unknown)
+            self._metrics.ids.labels(served.model, field).inc(ids)

@@ -1,0 +1,116 @@
+"""A worker process: ``python -m dagfm.server.worker CONTROL LISTENING``, file descriptors that the supervisor gives.
+
+It loads and warms every model before it accepts, so a connection never meets a worker that cannot answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+import msgspec
+
+from dagfm.errors import DagfmError
+from dagfm.server.app import build
+from dagfm.server.changes import Changes, Report
+from dagfm.server.channel import Channel
+from dagfm.server.lifecycle import Lifecycle
+from dagfm.server.loop import Server
+from dagfm.server.metrics import Metrics
+from dagfm.server.repository import Repository
+from dagfm.server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SWITCH = 0.0005
+"""Seconds that the thread of large requests may keep the interpreter from the event loop; Python's own are 0.005."""
+
+
+class Commands:
+    """What the supervisor says, carried out in a thread; and the calls of clients, passed on to it."""
+
+    def __init__(self, channel: Channel, changes: Changes) -> None:
+        self._channel, self._changes = channel, changes
+        self._tickets = itertools.count()
+        self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Future[Report]]] = {}
+
+    async def change(self, what: str, model: str) -> Report:
+        """Have all workers change a model, this one included."""
+        loop = asyncio.get_running_loop()
+        ticket = next(self._tickets)
+        answer: asyncio.Future[Report] = loop.create_future()
+        self._waiting[ticket] = loop, answer
+        if not self._channel.send(ask=what, model=model, ticket=ticket):
+            raise DagfmError("the server is about to end")
+        return await answer
+
+    def obey(self) -> None:
+        """Carry out commands until the supervisor is gone; then end as at SIGTERM."""
+        try:
+            self._obey()
+        except Exception:
+            log.exception("worker %d: cannot carry out the supervisor's commands any more, and ends", os.getpid())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _obey(self) -> None:
+        while (messages := self._channel.receive()) is not None:
+            for message in messages:
+                if "ticket" in message:
+                    loop, answer = self._waiting.pop(message["ticket"])
+                    loop.call_soon_threadsafe(answer.set_result, msgspec.convert(message["report"], Report))
+                else:
+                    report = getattr(self._changes, message["do"])(message["model"])
+                    self._channel.send(done=message["do"], report=msgspec.to_builtins(report))
+
+
+def main(control: int, listening: int) -> int:
+    """Serve until SIGTERM; 2 where a model cannot be loaded at the start."""
+    channel = Channel(socket.socket(fileno=control))
+    (first,) = channel.receive() or [{}]
+    settings = msgspec.convert(first["settings"], Settings)
+    sys.setswitchinterval(_SWITCH)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
+    logging.basicConfig(level=first["level"], format="%(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(max(first["level"], logging.WARNING))
+    repository, metrics, lifecycle = Repository(settings), Metrics(), Lifecycle()
+    changes = Changes(repository, metrics)
+    for name in settings.models:
+        if name in settings.unloaded:
+            continue
+        report = changes.start(name, settings.current.get(name, {}))
+        if not report.versions:
+            channel.send(failed=f"model {name}: {'; '.join(report.failures.values())}")
+            return 2
+        changes.commit(name)
+    commands = Commands(channel, changes)
+    app = build(settings, repository, metrics, commands, lifecycle)
+
+    def tell() -> None:
+        channel.send(ready=os.getpid(), digests={name: model.digest for name, model in repository.models.items()})
+
+    server = Server(app, settings.limits, lifecycle, settings.drain, tell)
+    threading.Thread(target=commands.obey, name="commands", daemon=True).start()
+    try:
+        server.run([socket.socket(fileno=listening)])
+    except OSError as error:
+        channel.send(failed=f"cannot listen: {error.strerror}")
+        return 1
+    return 0
+
+
+def _arguments() -> tuple[Any, ...]:
+    return tuple(map(int, sys.argv[1:3]))
+
+
+if __name__ == "__main__":
+    # Not by way of the interpreter's end, which waits for the thread that may be scoring still.
+    os._exit(main(*_arguments()))

@@ -1,0 +1,102 @@
+"""Changes in all workers at once: nobody switches before everybody has loaded, and who leaves holds nobody up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagfm.server.rounds import Round, Rounds
+
+
+class Fake:
+    """A worker that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def send(self, **message: Any) -> bool:
+        self.told.append(message)
+        return True
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.told[-1]
+
+
+def report(digest: str) -> dict[str, Any]:
+    return {"versions": [digest], "fresh": [digest], "failures": {}, "digest": digest}
+
+
+class Stage:
+    """Two workers and their rounds."""
+
+    def __init__(self, members: int = 2) -> None:
+        self.members = [Fake() for _ in range(members)]
+        self.ended: list[tuple[Round, dict[str, Any]]] = []
+        self.rounds = Rounds(lambda: list(self.members), lambda one, found: self.ended.append((one, found)))
+
+
+def test_all_load_before_anybody_switches() -> None:
+    stage = Stage()
+    one, two = stage.members
+    stage.rounds.wish("load", "m", (one, 7))
+    assert one.last == two.last == {"do": "prepare", "model": "m"}
+    stage.rounds.done(one, report("a"))
+    assert one.last["do"] == "prepare"
+    stage.rounds.done(two, report("a"))
+    assert one.last == two.last == {"do": "commit", "model": "m"}
+    stage.rounds.done(one, report("a"))
+    assert not stage.ended
+    stage.rounds.done(two, report("a"))
+    assert one.last == {"ticket": 7, "report": report("a")}
+    assert [(found.what, told["digest"]) for found, told in stage.ended] == [("load", "a")]
+
+
+def test_who_found_something_else_stops_the_switch() -> None:
+    stage = Stage()
+    one, two = stage.members
+    stage.rounds.wish("load", "m", (two, 1))
+    stage.rounds.done(one, report("a"))
+    stage.rounds.done(two, report("b"))
+    assert one.last["do"] == "abort"
+    stage.rounds.done(one, None)
+    stage.rounds.done(two, None)
+    assert "different bundles" in two.last["report"]["failures"][""]
+    assert not stage.ended[0][1]["versions"]
+
+
+def test_a_worker_that_is_gone_is_not_waited_for() -> None:
+    stage = Stage()
+    one, two = stage.members
+    stage.rounds.wish("load", "m", (two, 1))
+    stage.rounds.done(one, report("a"))
+    stage.members.remove(two)
+    stage.rounds.leave(two)
+    assert one.last["do"] == "commit"
+    stage.rounds.done(one, report("a"))
+    assert stage.ended
+    assert "ticket" not in two.last, "nobody is there to be told"
+
+
+def test_when_all_are_gone_the_round_is_over() -> None:
+    stage = Stage(1)
+    (one,) = stage.members
+    stage.rounds.wish("unload", "m")
+    stage.rounds.wish("load", "m")
+    stage.members.clear()
+    stage.rounds.leave(one)
+    assert [found.what for found, _ in stage.ended] == ["unload", "load"]
+
+
+def test_changes_are_made_one_after_another_and_equal_ones_once() -> None:
+    stage = Stage(1)
+    (one,) = stage.members
+    stage.rounds.wish("unload", "m", (one, 1))
+    stage.rounds.wish("load", "m", (one, 2))
+    stage.rounds.wish("load", "m", (one, 3))
+    assert [message["do"] for message in one.told] == ["unload"]
+    stage.rounds.done(one, report(""))
+    assert one.told[1:] == [{"ticket": 1, "report": report("")}, {"do": "prepare", "model": "m"}]
+    stage.rounds.done(one, report("a"))
+    stage.rounds.done(one, report("a"))
+    assert [message.get("ticket") for message in one.told[-2:]] == [2, 3]
+    assert len(stage.ended) == 2
