@@ -136,12 +136,12 @@ def test_top_are_the_first_of_all(scorer: Scorer) -> None:
     context = {"user": "u1", "group": "x"}
     whole = scorer.rank(context, twice)
     assert (np.diff(whole.indices.reshape(-1, 2), axis=1) > 0).all()
-    for top in (1, 2, 3, 25, 119, 120, 500):
+    for top in (0, 1, 2, 3, 25, 119, 120, 500):
         found = scorer.rank(context, twice, top)
         assert np.array_equal(found.indices, whole.indices[:top])
         assert np.array_equal(found.scores, whole.scores[:top])
-    for bad in (0, -1, 1.5, True):
-        with pytest.raises(dagfm.InputError, match="expected a whole number from 1 on"):
+    for bad in (-1, -7, 1.5, True):
+        with pytest.raises(dagfm.InputError, match="expected a whole number, 0 or more"):
             scorer.rank(context, twice, bad)
 
 
@@ -155,6 +155,8 @@ def test_no_candidates_and_no_contexts(scorer: Scorer) -> None:
 def test_a_missing_column_is_named_and_the_other_sides_are_not_needed(scorer: Scorer) -> None:
     with pytest.raises(dagfm.InputError, match="context: field 'group' is missing"):
         scorer.rank({"user": "u1"}, LOG[:3])
+    with pytest.raises(dagfm.InputError, match="context: column 'user' is missing"):
+        scorer.rank({}, LOG[:3])
     with pytest.raises(dagfm.InputError, match="candidates: field 'item' is missing"):
         scorer.rank({"user": "u1", "group": "x"}, LOG[:3].select("user", "group", "tags", "price", "position"))
     with pytest.raises(dagfm.InputError, match=r"candidates: row 2: column 'price'"):

@@ -68,6 +68,8 @@ class Prefixes:
         """A context from its columns in a dict, or several contexts from any rows that ``Scorer.predict`` takes."""
         self._check()
         single = isinstance(rows, Mapping)
+        if single and not rows:
+            raise InputError(f"{origin}: column '{self._columns[0][0]}' is missing; it is empty")
         given = [dict(rows)] if single else rows
         if self._ranker is None:
             return Context(self, single, self._frame(given, 0, origin))
@@ -122,11 +124,11 @@ class Prefixes:
 def best(logits: Float32, top: int | None) -> Int64:
     """Which of n logits are the largest: (n,), or (top,) of them, in falling order, equal ones as they came.
 
-    Raises InputError for a ``top`` below 1.
+    Raises InputError for a ``top`` below 0.
     """
-    if top is not None and (not isinstance(top, int) or isinstance(top, bool) or top < 1):
-        raise InputError(f"top is {top!r}, expected a whole number from 1 on")
-    if top is None or top > len(logits) // 4:
+    if top is not None and (not isinstance(top, int) or isinstance(top, bool) or top < 0):
+        raise InputError(f"top is {top!r}, expected a whole number, 0 or more")
+    if not top or top > len(logits) // 4:
         return _falling(logits)[:top]
     least = np.partition(logits, len(logits) - top)[len(logits) - top]
     places = np.flatnonzero(logits >= least)
