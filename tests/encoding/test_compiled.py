@@ -253,6 +253,21 @@ def test_a_list_of_many_dicts() -> None:
     check(encoder_of({"token", "cut", "amount", "history", "rate"}), rows)
 
 
+@pytest.mark.parametrize("extra", [[], ["hour"], ["pair", "rate"]], ids=str)
+def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
+    encoder = encoder_of({"token", "hashed", "cut", "amount", "binned", "history", *extra})
+    rows = [{"token": "a", "hashed": "b", "cut": "a|b", "amount": 1.5, "history": ["a"], "hour": None}] * 5
+    without = ["hashed", "cut", "amount"]
+    frame = to_frame(rows).drop("hashed")
+    expected = encoder.encode(frame.with_columns(pl.lit(None).alias(name) for name in without))
+    compiled = CompiledEncoder(encoder, {})
+    same(compiled.encode(frame, without=without), expected)
+    same(compiled.encode(frame[:0], without=without), encoder.encode(to_frame([])))
+    same(compiled.encode(pl.DataFrame(), without=without), encoder.encode(to_frame([])))
+    with pytest.raises(InputError, match="'hashed' is missing"):
+        compiled.encode(frame, without=["cut"])
+
+
 def test_threads_share_an_encoder() -> None:
     encoder = encoder_of({"token", "cut", "amount", "history"})
     compiled = CompiledEncoder(encoder, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isnan
 from operator import itemgetter
 from typing import Any
@@ -44,7 +44,6 @@ class CompiledEncoder:
         self._items = [one for one in covered if one.form == "items"]
         self._numbers = covered[len(self._texts) : len(covered) - len(self._items)]
         self._columns = list(dict.fromkeys(one.source for one in covered))
-        self._children = np.array([self._columns.index(one.source) for one in covered], np.int64)
         self._cells = CellEncoder(
             [one for one in map(learned.__getitem__, (field.name for field in covered)) if one is not None],
             len(schema.of_form("ids")) + len(self._extra),
@@ -53,28 +52,33 @@ class CompiledEncoder:
         self._direct = not encoder.crosses and not encoder.statistics and not self._others
         self._take_texts, self._take_numbers = _taker(self._texts), _taker(self._numbers)
 
-    def encode(self, frame: pl.DataFrame, origin: str = "rows") -> Rows:
-        """Encode a table (n rows) as ``Encoder.encode`` does, and raise what it raises."""
-        frame = checked(self.encoder.schema, frame, origin)
+    def encode(self, frame: pl.DataFrame, origin: str = "rows", without: Collection[str] = ()) -> Rows:
+        """Encode a table (n rows) as ``Encoder.encode`` does, and raise what it raises; columns that are named in
+        ``without`` count as missing in every row."""
+        if without and (not self._direct or not frame.columns):
+            frame, without = blank(frame, without), ()
+        frame = checked(self.encoder.schema, frame, origin, without)
         if not self._fields:
             return self.encoder.encode(frame, origin)
-        table, children = self._chosen(frame)
+        table, children = self._chosen(frame, without)
         found, status = self._cells.table(table, frame.height, children)
         if self._direct and not status.any():
             return self._rows(found)
+        frame = blank(frame, without)
         parts = self._parts(found, {one.name for one, failed in zip(self._fields, status, strict=True) if failed})
         for one in self.encoder.schema:
             if one.cross is None and one.name not in parts.ids | parts.floats | parts.sequences:
                 self.encoder.encode_column(one, frame[one.source], origin, parts)
         return self.encoder.assembled(parts, frame.height)
 
-    def _chosen(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, Int64]:
-        """A table with the columns of the fields, and which of them each field is made of."""
+    def _chosen(self, frame: pl.DataFrame, without: Collection[str]) -> tuple[pl.DataFrame, Int64]:
+        """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
         columns = frame.columns
-        if columns != self._columns and (len(columns) > 2 * len(self._columns) or pl.Object in frame.dtypes):
-            return frame.select(self._columns), self._children
-        places = {name: place for place, name in enumerate(columns)}
-        return frame, np.array([places[one.source] for one in self._fields], np.int64)
+        wanted = [name for name in self._columns if name not in without]
+        if columns != wanted and (len(columns) > 2 * len(wanted) or pl.Object in frame.dtypes):
+            frame, columns = frame.select(wanted), wanted
+        places = {name: place for place, name in enumerate(columns) if name not in without}
+        return frame, np.array([places.get(one.source, -1) for one in self._fields], np.int64)
 
     def encode_dicts(self, rows: Sequence[Any], origin: str = "rows") -> Rows | None:
         """Encode at most ``MANY`` rows, dicts with a key for every field; None where they are anything else.
@@ -191,6 +195,11 @@ def index_of(vocabulary: Vocabulary) -> TokenIndex | None:
     """The index of a vocabulary that came without; None where its tokens are too long for one."""
     memory = built(vocabulary.tokens, len(vocabulary.tokens), int(vocabulary.tokens.str.len_bytes().sum()))
     return None if memory is None else TokenIndex(memory, "the vocabulary")
+
+
+def blank(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
+    """The table with nothing in columns of these names; a table without columns stays one."""
+    return frame.with_columns(pl.lit(None).alias(name) for name in names) if names and frame.columns else frame
 
 
 def _taker(fields: Sequence[Field]) -> Cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -149,13 +149,16 @@ class Encoder:
         return Spans(ordered, np.array(sizes, np.int64))
 
 
-def checked(schema: Schema, frame: pl.DataFrame, origin: str) -> pl.DataFrame:
-    """The table, if it has every column; an empty list has no columns and is zero rows of any schema."""
+def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collection[str] = ()) -> pl.DataFrame:
+    """The table, if it has every column but those of ``without``.
+
+    An empty list has no columns and is zero rows of any schema.
+    """
     columns = frame.columns  # a new list each time
     if not columns:
         return pl.DataFrame({name: [] for name in schema.columns}, schema=dict.fromkeys(schema.columns, pl.Null))
     for one in schema:
-        if one.cross is None and one.source not in columns:
+        if one.cross is None and one.source not in columns and one.source not in without:
             near = suggestion(one.source, columns)
             what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
             raise InputError(f"{origin}: {what} is missing; columns found: {listed(columns)}.{near}")

@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     int64_t rows, fields;
     const dagfm_field *field;
-    const int64_t *children; /* which column of the table each field is made of */
+    const int64_t *children; /* which column of the table each field is made of; below 0 none: missing */
     int32_t *ids;            /* (rows, ids_apart) */
     float *numbers;          /* (rows, numbers_apart), NaN where missing */
     int64_t ids_apart, numbers_apart;
@@ -82,6 +82,22 @@ static int encode_numbers(const dagfm_encoding *in, const dagfm_field *field, co
     return DONE;
 }
 
+/* A field that the table lacks. */
+static int encode_nothing(const dagfm_encoding *in, const dagfm_field *field, chunk part) {
+    for (int64_t row = part.before + part.first; row < part.before + part.first + part.rows; row++) {
+        if (field->kind == NUMBER)
+            in->numbers[row * in->numbers_apart + field->column] = NAN;
+        else if (field->kind != ITEMS)
+            in->ids[row * in->ids_apart + field->column] = MISSING;
+    }
+    if (field->kind != ITEMS) return DONE;
+    items to = items_from(&field->tokens, in->offsets + field->column * (in->rows + 1) + part.before + part.first,
+                          in->values + field->column);
+    for (int64_t row = 0; row < part.rows; row++)
+        if (!end_cell(&to)) return NOT_COVERED;
+    return DONE;
+}
+
 static int encode_field(const dagfm_encoding *in, const dagfm_field *field, const struct ArrowSchema *schema,
                         const struct ArrowArray *array, chunk part) {
     arrow_column cells;
@@ -100,13 +116,15 @@ static void encode_chunk(const dagfm_encoding *in, const struct ArrowSchema *sch
         const chunk part = {before, first, left < BLOCK ? left : BLOCK};
         for (int64_t i = 0; i < in->fields; i++) {
             const int64_t child = in->children[i];
-            if (in->status[i] == DONE && in->field[i].kind != ITEMS)
-                in->status[i] = (int8_t)encode_field(in, in->field + i, schema->children[child], array->children[child], part);
+            const dagfm_field *field = in->field + i;
+            if (in->status[i] != DONE || (child >= 0 && field->kind == ITEMS)) continue;
+            in->status[i] = (int8_t)(child < 0 ? encode_nothing(in, field, part)
+                                               : encode_field(in, field, schema->children[child], array->children[child], part));
         }
     }
     for (int64_t i = 0; i < in->fields; i++) {
         const int64_t child = in->children[i], column = in->field[i].column;
-        if (in->status[i] == DONE && in->field[i].kind == ITEMS)
+        if (in->status[i] == DONE && child >= 0 && in->field[i].kind == ITEMS)
             in->status[i] = (int8_t)encode_items(&in->field[i].tokens, schema->children[child], array->children[child],
                                                  in->offsets + column * (in->rows + 1) + before, in->values + column);
     }
