@@ -50,9 +50,10 @@ class Case:
             sequences.append((offsets, draw.integers(0, FIRST + 5, offsets[-1]).astype(np.int32)))
         return tokens, floats, sequences
 
-    def embedded(self, tokens, floats, sequences):
+    def embedded(self, tokens, floats, sequences, absolute=False):
         """(B, F, width) float64: what each field's vector is, said once more."""
-        table, found = self.table.astype(np.float64), np.zeros((len(tokens), len(self.sources), self.table.shape[1]))
+        table, floats = (np.abs(one) if absolute else one for one in (self.table.astype(np.float64), floats))
+        found = np.zeros((len(tokens), len(self.sources), self.table.shape[1]))
         for f, (kind, start, column, width) in enumerate(self.sources):
             for row in range(len(tokens)):
                 if kind == "ids":
@@ -70,7 +71,7 @@ class Case:
     def expected(self, rows, absolute=False):
         """Logits, or summed states and first-order parts; ``absolute``: of absolute terms, as rounding is relative."""
         of = (lambda x: None if x is None else np.abs(x.astype(np.float64))) if absolute else (lambda x: x)
-        x = of(self.embedded(*rows))
+        x = self.embedded(*rows, absolute)
         first = x[:, :, self.size].sum(axis=1) if self.table.shape[1] > self.size else 0.0
         h0, fields = x[:, :, : self.size], len(self.sources)
         if self.connect != "none":

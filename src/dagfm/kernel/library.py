@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 from functools import lru_cache
@@ -98,6 +99,9 @@ def library() -> ctypes.CDLL | None:
     except OSError as error:
         _log().warning("the compiled kernel cannot be opened (%s): %s", error, slower)
         return None
+    if not _built_from_these_sources(found):
+        _log().warning("the compiled kernel was built from other sources (install dagfm again): %s", slower)
+        return None
     found.dagfm_best_version.restype = ctypes.c_int64
     found.dagfm_scratch.restype = ctypes.c_int64
     found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
@@ -116,6 +120,18 @@ def library() -> ctypes.CDLL | None:
         function = getattr(found, name)
         function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
+
+
+def _built_from_these_sources(found: ctypes.CDLL) -> bool:
+    """Whether the library is that of this checkout, whose structures it shares; where there are no sources, it is."""
+    sources = sorted((Path(__file__).parent / "source").glob("*.[ch]"))
+    if not sources:
+        return True
+    if not hasattr(found, "dagfm_sources"):
+        return False
+    found.dagfm_sources.restype = ctypes.c_uint64
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
+    return bool(found.dagfm_sources() == int.from_bytes(digest[:8], "big"))
 
 
 def versions() -> tuple[str, ...]:

@@ -21,6 +21,9 @@ extern const dagfm_version dagfm_avx2, dagfm_avx512, dagfm_avx512_narrow;
 
 enum { BASE, AVX2, AVX512 };
 
+/* The sources that this was built from: see library.py. */
+EXPORT uint64_t dagfm_sources(void) { return SOURCES; }
+
 /* The best version that this processor has. */
 EXPORT int64_t dagfm_best_version(void) {
 #if defined(__x86_64__)
