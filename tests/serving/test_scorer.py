@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,27 +147,6 @@ def test_a_warm_scorer_scores_the_same(finished: Finished, rows: pl.DataFrame) -
     warm = dagfm.load(finished.bundle)
     warm.warm_up()
     assert np.array_equal(warm.predict(rows), dagfm.load(finished.bundle).predict(rows))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_process_scores_as_its_parent_does(finished: Finished, scorer: dagfm.Scorer) -> None:
-    """Servers fork their workers: what stays with a thread of the parent serves the child, and nothing waits."""
-    (expected,) = scorer.predict([ROW])
-    code = f"""
-import os, sys
-import dagfm
-scorer = dagfm.load({str(finished.bundle)!r})
-scorer.warm_up()
-child = os.fork()
-score = float(scorer.predict([{ROW!r}])[0])
-if child == 0:
-    os._exit(0 if abs(score - {float(expected)!r}) < 1e-6 else 3)
-print(score, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    score, code_of_child = done.stdout.split()
-    assert float(score) == pytest.approx(float(expected), abs=1e-6)
-    assert code_of_child == "0"
 
 
 def test_calibration_is_applied(finished: Finished, tmp_path: Path, rows: pl.DataFrame) -> None:

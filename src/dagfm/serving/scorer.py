@@ -44,7 +44,8 @@ class Scorer:
     def warm_up(self) -> None:
         """Score and rank a row of nothing, so that the first request finds made what is made once.
 
-        Tables and indexes are mapped: their rows come from disk, or from another process' memory, as they are asked for.
+        Weights and indexes stay mapped: their rows come as they are asked for. Call it in the process that serves: the
+        threads of polars do not outlive a fork.
         """
         nothing = dict.fromkeys(self.schema.columns)
         self.predict([nothing])
