@@ -23,6 +23,7 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.vocabulary import Vocabulary
+from dagfm.metrics import sigmoid
 from dagfm.schema import Field, Schema
 from dagfm.serving import forward
 from dagfm.serving.bundle import Bundle
@@ -139,11 +140,14 @@ def rank(args: argparse.Namespace) -> None:
             with torch.inference_mode():
                 reference(x)
 
+        def encoded_rows(scorer: Scorer = scorer, rows: Rows = rows) -> object:
+            return sigmoid(scorer.score_encoded(rows)).astype(np.float32)
+
         steps = [
             partial(scorer.rank, person, catalogue),
             partial(scorer.rank, context, catalogue),
             partial(scorer.rank, context, candidates),
-            partial(scorer.score_encoded, rows),
+            encoded_rows,
             partial(scorer.predict, whole),
             eager,
         ]
