@@ -3,16 +3,18 @@
 
 ``encoded``: from encoded rows to logits, beside look-up in NumPy with the network in the kernel, and NumPy alone.
 ``raw``: from raw rows of strings to probabilities, beside the encoder without the kernel. ``rank``: one context and
-many candidates, beside the same rows whole, encoded and raw, and the reference's eager arithmetic on embeddings. Every
-figure is the fastest of its turns.
+many candidates, beside the same rows whole, encoded and raw, and the reference's eager arithmetic on embeddings.
+``start``: a bundle is loaded. Every figure is the fastest of its turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -26,9 +28,9 @@ from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.metrics import sigmoid
 from dagfm.schema import Field, Schema
 from dagfm.serving import forward
-from dagfm.serving.bundle import Bundle
+from dagfm.serving.bundle import Bundle, write_bundle
 from dagfm.serving.forward import Network, embed
-from dagfm.serving.scorer import Scorer
+from dagfm.serving.scorer import Scorer, load
 
 Step = Callable[[], object]
 COUNTS = (1, 100, 1000)
@@ -156,6 +158,15 @@ def rank(args: argparse.Namespace) -> None:
         print("".join(f"{other / ours:{width}.1f}x" for other, width in zip(others, (14, 10, 10), strict=True)))
 
 
+def start(args: argparse.Namespace) -> None:
+    model = Model("inner", "none", args)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        write_bundle(bundle, model.scorer.bundle)
+        (found,) = microseconds([partial(load, bundle)], args)
+    print(f"\nloading a bundle of {args.ids} ids: {found / 1e6:.3f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fields", type=int, default=39)
@@ -165,11 +176,11 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--ids", type=int, default=1_000_000, help="rows of the table")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
-    parser.add_argument("--only", choices=("encoded", "raw", "rank"))
+    parser.add_argument("--only", choices=("encoded", "raw", "rank", "start"))
     args = parser.parse_args()
     torch.set_num_threads(1)  # and OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 for the others, who read them at their start
     print(f"{args.fields} fields, {args.ids} ids, size {args.size}, depth {args.depth}, one thread; microseconds\n")
-    for part in (encoded, raw, rank):
+    for part in (encoded, raw, rank, start):
         if args.only in (None, part.__name__):
             part(args)
 
