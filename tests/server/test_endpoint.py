@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from clicks import Finished
-from http_calls import ROW, Client
+from http_calls import ROW, Client, until
 
 from dagfm.server.app import application
 from dagfm.server.settings import Limits
@@ -151,6 +151,7 @@ def test_figures_count_requests_rows_scores_and_unknown_ids(finished: Finished) 
     counted.post(PREDICT, {"rows": [ROW]})
     counted.post(PREDICT, b"{")
     (version,) = counted.get("/v2/models/m").json["versions"]
+    until(lambda: b"dagfm_ids_total{" in counted.get("/metrics").body)
     answer = counted.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.body.decode().splitlines()
