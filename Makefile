@@ -29,7 +29,7 @@ sanitize: $(INSTALLED)
 		$(BIN)/python setup.py -q build --build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED)/lib \
-		$(BIN)/python -m pytest tests/kernel -p no:cacheprovider
+		$(BIN)/python -m pytest tests/kernel tests/encoding/test_compiled.py -p no:cacheprovider
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

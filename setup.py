@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
@@ -22,7 +23,13 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     VERSIONS["dagfm_avx512"] = ["-DLANES=16", *AVX512]
     VERSIONS["dagfm_avx512_narrow"] = ["-DLANES=8", "-DINNER_ALONE", *AVX512]
 PER_VERSION = ["version.c", "scoring_version.c"]
-ONCE = ["kernel.c", "scoring.c", "table.c"]
+ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c"]
+
+
+def digest() -> int:
+    """What the sources are, as a number: ``kernel/library.py`` refuses a library that was built from others."""
+    sources = sorted(SOURCE.glob("*.[ch]"))
+    return int.from_bytes(hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()[:8], "big")
 
 
 class BuildKernel(build_ext):
@@ -35,7 +42,7 @@ class BuildKernel(build_ext):
 
         def compiled(unit: tuple[str, str]) -> list[str]:
             file, version = unit
-            flags = [f"-DVERSION={version}", *VERSIONS[version]] if version else []
+            flags = [f"-DVERSION={version}", *VERSIONS[version]] if version else [f"-DSOURCES={digest():#x}ull"]
             return self.compiler.compile(
                 [str(SOURCE / file)], output_dir=str(temporary / version), extra_postargs=[*FLAGS, *flags, *extra]
             )

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from networks import ReferenceDAGFM, Step, forward_step, in_turns, training_step
 
-from dagfm.kernel.calls import Floats, Weights, backward, forward
+from dagfm.kernel.calls import Floats, Terms, Weights, descend, forward
 from dagfm.kernel.library import chosen_version
 from dagfm.nn import compiled
 from dagfm.nn.dagfm import DAGFM
@@ -65,13 +65,22 @@ def weights_of(network: DAGFM) -> Weights:
     return Weights(network.message, network.connect, *below, found["head.weight"], found["head.bias"])
 
 
-def both_ways(weights: Weights, x: Floats, threads: int) -> Step:
-    """Forward and backward in the kernel alone."""
-    grad = np.ones(len(x), np.float32)
+def both_ways(weights: Weights, x: Floats, terms: Terms, threads: int) -> Step:
+    """To a loss and all its gradients in the kernel alone."""
 
     def step() -> None:
-        forward(weights, x, threads)
-        backward(weights, x, grad, threads)
+        descend(weights, x, terms, threads)
+
+    return step
+
+
+def loss_step(network: DAGFM, x: torch.Tensor, terms: Terms) -> Step:
+    """To a loss and all its gradients as training goes there."""
+
+    def step() -> None:
+        network.zero_grad()
+        x.grad = None
+        network.loss(x, terms).backward()  # type: ignore[no-untyped-call]
 
     return step
 
@@ -94,6 +103,8 @@ def main() -> None:
 
     x = torch.randn(rows, fields, size, requires_grad=True)
     rows_of_x = x.detach().numpy()
+    even = np.full(rows, 1 / rows, np.float32)
+    terms = Terms(np.zeros(rows, np.float32), even, np.ones(rows, np.float32), even)
     print(f"{rows} rows, {fields} fields, size {size}, depth {depth}, one thread, version {version}\n")
     print(f"{'':30}{'ms':>8}{'GFLOP/s':>9}{'peak':>7}{'share':>7}{'torch':>8}{'reference':>11}")
     with peak_step() as (peak, work):
@@ -101,17 +112,20 @@ def main() -> None:
             reference = ReferenceDAGFM(fields, size, message, depth)
             for connect in ("none", "causal", "full"):
                 ours = DAGFM(fields, size, message, depth, connect)
-                for what, make, passes in (("forward", forward_step, 1), ("forward + backward", training_step, 3)):
-                    step = make(ours, x)
+                for what, step, make, passes in (
+                    ("forward", forward_step(ours, x), forward_step, 1),
+                    ("forward + backward", loss_step(ours, x, terms), training_step, 3),
+                ):
                     mine, most = in_turns([step, peak], args.seconds, min)
-                    again, plain, theirs = in_turns([step, through_torch(step), make(reference, x)], args.seconds, min)
+                    rivals = [through_torch(make(ours, x)), make(reference, x)]
+                    again, plain, theirs = in_turns([step, *rivals], args.seconds, min)
                     rate, most = 2e-6 * passes * ours.multiply_adds * rows / mine, 2e-6 * work / most
                     print(
                         f"{message} {connect:7}{what:19}{mine:7.2f}{rate:9.1f}{most:7.0f}{rate / most:7.0%}"
                         f"{plain / again:7.1f}x{theirs / again:10.1f}x"
                     )
                 weights = weights_of(ours)
-                steps = [both_ways(weights, rows_of_x, threads) for threads in (1, 2)]
+                steps = [both_ways(weights, rows_of_x, terms, threads) for threads in (1, 2)]
                 single, double = in_turns(steps, args.seconds, min)
                 one = in_turns([lambda weights=weights: forward(weights, rows_of_x[:1])], args.seconds / 4, min)[0]
                 print(f"{'':14}one row {1e3 * one:.1f} microseconds; two threads {single / double:.2f}x")

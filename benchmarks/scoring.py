@@ -1,79 +1,159 @@
-"""Times scoring from encoded rows to logits, look-up included: ``python benchmarks/scoring.py``.
+"""Times the scorer, Python included, on one thread:
+``OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 python benchmarks/scoring.py``.
 
-Beside the kernel's one call: look-up in NumPy with the network in the kernel, and all of it in NumPy. Every figure is
-the fastest of its turns, on one thread, Python included.
+``encoded``: from encoded rows to logits, beside look-up in NumPy with the network in the kernel, and NumPy alone.
+``raw``: from raw rows of strings to probabilities, beside the encoder without the kernel. ``rank``: one context and
+many candidates, beside the same rows whole, encoded and raw, and the reference's eager arithmetic on embeddings. Every
+figure is the fastest of its turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Callable
 from functools import partial
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import numpy as np
-from networks import in_turns
+import polars as pl
+import torch
+from networks import ReferenceDAGFM, in_turns
 
+from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Rows
-from dagfm.encoding.spans import Spans
+from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.schema import Field, Schema
 from dagfm.serving import forward
-from dagfm.serving.encoded import EncodedScorer
+from dagfm.serving.bundle import Bundle
 from dagfm.serving.forward import Network, embed
+from dagfm.serving.scorer import Scorer
+
+Step = Callable[[], object]
+COUNTS = (1, 100, 1000)
 
 
-def network_of(message: str, connect: str, fields: int, size: int, depth: int) -> Network:
-    """A drawn network as a bundle has it."""
-    draw, pairs = np.random.default_rng(0), fields * (fields + 1) // 2
-    shapes = {"p": (depth, pairs, size), "head.weight": (1, fields * (depth + 1)), "head.bias": (1,)}
-    if message == "outer":
-        shapes["q"] = shapes["p"]
-    if connect != "none":
-        shapes["connect_layer"] = (pairs,) if connect == "causal" else (fields, fields)
-    arrays = {name: (draw.normal(size=shape) / fields**0.5).astype(np.float32) for name, shape in shapes.items()}
-    return Network({"type": message, "depth": depth, "connect": connect}, arrays, fields, size)
+class Model:
+    """A drawn scorer of string fields of which the last are the candidate's."""
 
+    def __init__(self, message: str, connect: str, args: argparse.Namespace) -> None:
+        self.fields, self.size, self.depth = args.fields, args.size, args.depth
+        self.each, self.context = args.ids // args.fields, args.fields - args.candidate
+        draw, pairs = np.random.default_rng(0), args.fields * (args.fields + 1) // 2
+        side = ["context"] * self.context + ["candidate"] * args.candidate
+        schema = Schema(fields=tuple(Field(name=f"f{node}", side=side[node]) for node in range(args.fields)))
+        self.tokens = [f"{number * 2654435761 % 2**32:08x}" for number in range(self.each)]
+        vocabulary = Vocabulary(pl.Series(self.tokens), pl.Series(np.ones(self.each, np.int64)))
+        self.encoder = Encoder(schema, dict.fromkeys(schema.names, vocabulary))
+        shapes = {"p": (self.depth, pairs, self.size), "head.weight": (1, self.fields * (self.depth + 1))}
+        shapes["head.bias"] = (1,)
+        if message == "outer":
+            shapes["q"] = shapes["p"]
+        if connect != "none":
+            shapes["connect_layer"] = (pairs,) if connect == "causal" else (self.fields, self.fields)
+        self.own = {name: (draw.normal(size=shape) / 6).astype(np.float32) for name, shape in shapes.items()}
+        self.table = draw.normal(size=(self.encoder.spans.total, self.size)).astype(np.float32) / 6
+        self.network = {"type": message, "depth": self.depth, "connect": connect}
+        arrays = {"embedding.weight": self.table, **{f"network.{name}": value for name, value in self.own.items()}}
+        self.scorer = Scorer(Bundle(self.encoder, self.network, arrays, {"scale": 1.0, "shift": 0.0}, {}))
+        self.draw = draw
 
-def plain(message: str, connect: str, fields: int, size: int, depth: int) -> Network:
-    """The same network without the kernel."""
-    available, forward.available = forward.available, lambda _: False
-    try:
-        return network_of(message, connect, fields, size, depth)
-    finally:
+    def raw(self, count: int) -> pl.DataFrame:
+        """Rows of strings."""
+        ids = self.draw.integers(0, self.each, (self.fields, count))
+        return pl.DataFrame({f"f{node}": [self.tokens[one] for one in ids[node]] for node in range(self.fields)})
+
+    def plain(self, kernel: bool) -> Callable[[Rows], object]:
+        """Encoded rows to logits, look-up in NumPy, the network in the kernel or in NumPy."""
+        available = forward.available
+        if not kernel:
+            forward.available = lambda _: False
+        network = Network(self.network, self.own, self.fields, self.size)
         forward.available = available
+        schema, spans = self.encoder.schema, self.encoder.spans
+        return lambda rows: network.logits(embed(self.table, schema, spans, rows))
+
+
+def microseconds(steps: list[Step], args: argparse.Namespace) -> list[float]:
+    return [1e3 * one for one in in_turns(steps, args.seconds, min)]
+
+
+def encoded(args: argparse.Namespace) -> None:
+    print(f"{'encoded rows to logits':24}{'rows':>6}{'in one call':>13}{'NumPy, kernel':>15}{'NumPy':>10}")
+    for message in ("inner", "outer"):
+        for connect in ("none", "causal", "full"):
+            model = Model(message, connect, args)
+            mixed, plain = model.plain(kernel=True), model.plain(kernel=False)
+            for count in COUNTS:
+                rows = model.scorer.encode(model.raw(count))
+                steps = [partial(step, rows) for step in (model.scorer.score_encoded, mixed, plain)]
+                ours, half, none = microseconds(steps, args)
+                print(f"{message} {connect:18}{count:6}{ours:13.1f}{half / ours:14.1f}x{none / ours:9.1f}x")
+
+
+def raw(args: argparse.Namespace) -> None:
+    model = Model("inner", "none", args)
+    print(f"\n{'raw rows':24}{'rows':>6}{'predict':>13}{'encoding':>10}{'plain':>9}{'M cells/s':>11}")
+    for name in ("dicts", "polars", "pandas"):
+        for count in COUNTS:
+            frame = model.raw(count)
+            rows = {"dicts": frame.to_dicts, "polars": lambda frame=frame: frame, "pandas": frame.to_pandas}[name]()
+
+            def without(rows: object = rows) -> object:
+                return model.encoder.encode(to_frame(rows))
+
+            steps = [partial(model.scorer.predict, rows), partial(model.scorer.encode, rows), without]
+            whole, encoding, plain = microseconds(steps, args)
+            rate = count * args.fields / encoding
+            print(f"{name:24}{count:6}{whole:13.1f}{encoding:10.1f}{plain / encoding:8.1f}x{rate:11.1f}")
+
+
+def rank(args: argparse.Namespace) -> None:
+    count = args.candidates
+    print(f"\n{'rank':10}{'handles':>10}{'raw context':>13}{'all raw':>10}", end="")
+    print(f"{'rows, encoded':>15}{'rows, raw':>11}{'reference':>11}")
+    for connect in ("none", "causal"):
+        model = Model("inner", connect, args)
+        scorer, frame = model.scorer, model.raw(count)
+        context = frame.row(0, named=True)
+        whole = frame.with_columns(pl.lit(context[f"f{node}"]).alias(f"f{node}") for node in range(model.context))
+        candidates = frame.select(f"f{node}" for node in range(model.context, model.fields))
+        catalogue, person, rows = scorer.candidates(candidates), scorer.context(context), scorer.encode(whole)
+        reference = ReferenceDAGFM(model.fields, model.size, "inner", model.depth)
+        x = torch.from_numpy(embed(model.table, model.encoder.schema, model.encoder.spans, rows))
+
+        def eager(reference: torch.nn.Module = reference, x: torch.Tensor = x) -> None:
+            with torch.inference_mode():
+                reference(x)
+
+        steps = [
+            partial(scorer.rank, person, catalogue),
+            partial(scorer.rank, context, catalogue),
+            partial(scorer.rank, context, candidates),
+            partial(scorer.score_encoded, rows),
+            partial(scorer.predict, whole),
+            eager,
+        ]
+        ours, fresh, everything, *others = microseconds(steps, args)
+        print(f"{connect:10}{ours:10.1f}{fresh:13.1f}{everything:10.1f}", end="")
+        print("".join(f"{other / ours:{width}.1f}x" for other, width in zip(others, (14, 10, 10), strict=True)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fields", type=int, default=39)
+    parser.add_argument("--candidate", type=int, default=10, help="fields of the candidate")
+    parser.add_argument("--candidates", type=int, default=1000)
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--ids", type=int, default=1_000_000, help="rows of the table")
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
+    parser.add_argument("--only", choices=("encoded", "raw", "rank"))
     args = parser.parse_args()
-    fields, each = args.fields, args.ids // args.fields
-    draw = np.random.default_rng(0)
-    schema = Schema(fields=tuple(Field(name=f"f{index}") for index in range(fields)))
-    spans = Spans(np.arange(fields, dtype=np.int64) * each, np.full(fields, each, np.int64))
-    table = draw.normal(size=(spans.total, args.size)).astype(np.float32)
-    print(f"{fields} fields of {each} ids, size {args.size}, depth {args.depth}, one thread; microseconds\n")
-    print(f"{'':14}{'rows':>6}{'ids to logits':>15}{'NumPy, kernel':>15}{'NumPy':>10}")
-    for message in ("inner", "outer"):
-        for connect in ("none", "causal", "full"):
-            shape = (message, connect, fields, args.size, args.depth)
-            network, slow = network_of(*shape), plain(*shape)
-            scorer = EncodedScorer(network, table, schema, spans)
-            for count in (1, 100, 1000):
-                tokens = draw.integers(0, each, (count, fields)).astype(np.int32)
-                rows = Rows(tokens, np.zeros((count, 0), np.float32), ())
-
-                def looked_up(network: Network, rows: Rows = rows) -> None:
-                    network.logits(embed(table, schema, spans, rows))
-
-                steps = [partial(scorer.logits, rows), partial(looked_up, network), partial(looked_up, slow)]
-                fused, mixed, without = (1e3 * one for one in in_turns(steps, args.seconds, min))
-                print(f"{message} {connect:8}{count:6}{fused:15.1f}{mixed:14.1f} {without:9.0f}")
+    torch.set_num_threads(1)  # and OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 for the others, who read them at their start
+    print(f"{args.fields} fields, {args.ids} ids, size {args.size}, depth {args.depth}, one thread; microseconds\n")
+    for part in (encoded, raw, rank):
+        if args.only in (None, part.__name__):
+            part(args)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dagfm.encoding.rows import Rows
 from rivals.movielens import SINGLE, MovieLens, Side, arguments, compare, each, genres_of
 
 SETTINGS = {
-    "iterations": 300, "learning_rate": 0.3, "depth": 6, "early_stopping_rounds": 30, "thread_count": 1,
+    "iterations": 100, "learning_rate": 0.3, "depth": 6, "early_stopping_rounds": 30, "thread_count": 1,
     "random_seed": 2022, "verbose": False, "allow_writing_files": False,
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ from dagfm.config import load_config
 from dagfm.data.dataset import Dataset, Prepared
 from dagfm.data.prepare import prepare
 from dagfm.metrics import auc, logloss
-from rivals.epochs import epoch
+from rivals.epochs import trained
 
 HIDDEN, DROPOUT, DEPTH, SIZE, RATE = [400, 400, 400], 0.2, 3, 16, 1e-3
 
@@ -112,7 +112,7 @@ def ours(config: Path, network: dict[str, Any], batch_size: int) -> dict[str, fl
     asked = [f"training.batch_size={batch_size}", f"embedding.size={SIZE}"]
     plain = {"decay": 0.0, "dropout": 0.0}
     asked += [f"training.teacher_training.{key}={value}" for key, value in plain.items()]
-    found = epoch(config, network, asked)
+    found = trained(config, network, asked)
     figures = found["metrics"]["test"]
     return {"ready": found["training_rows_per_second"], "auc": figures["auc"], "logloss": figures["logloss"]}
 

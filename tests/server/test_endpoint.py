@@ -52,12 +52,12 @@ def test_compressed_bodies_score_alike(client: Client, encoding: str, compress: 
     ("encoding", "body", "status", "told"),
     [
         ("gzip", BODY, 400, "not valid gzip"),
-        ("gzip", gzip.compress(BODY)[:-9], 400, "not valid gzip"),
-        ("gzip", gzip.compress(BODY) + b"more", 400, "not valid gzip"),
+        ("gzip", gzip.compress(BODY, mtime=0)[:-9], 400, "not valid gzip"),
+        ("gzip", gzip.compress(BODY, mtime=0) + b"more", 400, "not valid gzip"),
         ("deflate", b"\xff" * 40, 400, "not valid deflate"),
         ("br", BODY, 415, "valid: gzip, deflate"),
         ("gzip, gzip", BODY, 415, "not supported"),
-        ("gzip", gzip.compress(bytes(50_000_000)), 413, "decompressed body is larger than 100000 bytes"),
+        ("gzip", gzip.compress(bytes(50_000_000), mtime=0), 413, "decompressed body is larger than 100000 bytes"),
     ],
 )
 def test_what_is_not_in_its_encoding_is_refused(

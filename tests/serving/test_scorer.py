@@ -17,6 +17,7 @@ from clicks import Finished
 import dagfm
 from dagfm import metrics
 from dagfm.files import MANIFEST, digest
+from dagfm.kernel.library import versions
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,72 @@ def test_a_damaged_bundle_is_refused_by_the_files_name(
         dagfm.load(bundle)
     assert str(path) in str(error.value)
     assert "bundle" in str(error.value).replace(str(path), "")
+
+
+def test_a_bundle_without_indexes_scores_the_same(finished: Finished, tmp_path: Path, rows: pl.DataFrame) -> None:
+    """As an earlier dagfm wrote them, or one without the kernel."""
+    bundle = _copy(finished, tmp_path / "bundle")
+    files = json.loads((bundle / MANIFEST).read_text())["files"]
+    indexes = [name for name in files if name.endswith(".index")]
+    assert bool(indexes) == bool(versions())
+    for name in indexes:
+        (bundle / name).unlink()
+        del files[name]
+    _change_manifest(bundle, files=files)
+    found = dagfm.load(bundle).predict(rows)
+    assert np.array_equal(found, dagfm.load(finished.bundle).predict(rows))
+
+
+@pytest.mark.skipif(not versions(), reason="the kernel is not built or switched off")
+@pytest.mark.parametrize("damage", ["cut", "altered", "emptied"])
+def test_a_damaged_index_is_refused_or_reads_nothing_outside(finished: Finished, tmp_path: Path, damage: str) -> None:
+    bundle = _copy(finished, tmp_path / "bundle")
+    path = bundle / "vocabulary" / "000.index"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] if damage == "cut" else b"" if damage == "emptied" else b"\0" + data[1:])
+    with pytest.raises(dagfm.InputError, match=r"000\.index"):
+        dagfm.load(bundle)
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    del manifest["files"]["vocabulary/000.index"]
+    _change_manifest(bundle, files=manifest["files"])  # nobody vouches for it: its header does not fit either
+    with pytest.raises(dagfm.InputError, match=r"000\.index: not an index of tokens"):
+        dagfm.load(bundle)
+
+
+@pytest.mark.skipif(not versions(), reason="the kernel is not built or switched off")
+def test_an_index_of_nonsense_finds_nothing(finished: Finished, tmp_path: Path) -> None:
+    """A large file is not read through at the start: whatever its slots hold, nothing outside of it is read."""
+    bundle = _copy(finished, tmp_path / "bundle")
+    path = bundle / "vocabulary" / "000.index"
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    data[64:] = 255
+    path.write_bytes(data.tobytes())
+    files = json.loads((bundle / MANIFEST).read_text())["files"]
+    files["vocabulary/000.index"] = {"bytes": len(data), "sha256": digest(path)}
+    _change_manifest(bundle, files=files)
+    assert np.isfinite(dagfm.load(bundle).predict([ROW, ROW | {"user": "nobody"}])).all()
+
+
+def test_large_files_are_read_through_when_asked(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = _copy(finished, tmp_path / "bundle")
+    path = bundle / "weights.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    monkeypatch.setattr("dagfm.serving.bundle.LARGE", 100)
+    dagfm.load(bundle)
+    with pytest.raises(dagfm.InputError, match=r"weights\.safetensors: checksum differs"):
+        dagfm.load(bundle, verify=True)
+
+
+def test_the_table_starts_at_a_cache_line_and_other_readers_read_it(finished: Finished) -> None:
+    from safetensors.numpy import load_file
+
+    arrays = dagfm.load(finished.bundle).bundle.arrays
+    assert arrays["embedding.weight"].ctypes.data % 64 == 0
+    for name, value in load_file(finished.bundle / "weights.safetensors").items():
+        assert np.array_equal(arrays[name], value)
 
 
 def _change_manifest(bundle: Path, **changes: Any) -> None:

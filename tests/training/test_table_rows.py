@@ -121,7 +121,7 @@ def test_other_rows_and_their_moments_are_not_touched_until_the_table_is_settled
     assert table.last.tolist() == [0, 5, 0, 0, 5, 0]
     moved = weight[[1, 4]].clone()
     table.settle()
-    assert (weight[waiting] < 1).all()
+    assert (weight[waiting] == 1 if rule == "adagrad" else weight[waiting] < 1).all()
     assert torch.equal(weight[[1, 4]], moved)
     assert table.last.tolist() == [5] * 6
 
@@ -226,3 +226,17 @@ def test_auto_looks_up_in_large_tables(shop: Workshop, monkeypatch: pytest.Monke
     assert settled() == "looked_up"
     assert settled(updated_rows="all") == "all"
     assert replace(shop, seed=2).settled(shop.config.training.distillation).updated_rows == "looked_up"
+
+
+@pytest.mark.parametrize("rows", [TorchRows, pytest.param(CompiledRows, marks=built)])
+def test_a_row_of_adagrad_whose_gradients_were_all_zero_stands_still(rows: type[TableRows]) -> None:
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    table = rows(weight, "adagrad", 0.1)
+    for _ in range(3):
+        opened = table.opened(Batch(torch.tensor([0, 1]), torch.arange(3), None, None))
+        read = opened.pooled if opened.pooled is not None else opened.table[opened.ids]
+        (read * torch.tensor([[1.0], [0.0]])).sum().backward()
+        table.step(0.01, None)
+    table.settle()
+    assert (weight[0] < 1).all()
+    assert (weight[1] == 1).all()

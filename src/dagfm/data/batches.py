@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.data.threads import in_order
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Float32, Indices, Rows
+
+Made = TypeVar("Made")
 
 AHEAD = 2
 """Batches made before they are needed."""
@@ -87,9 +90,13 @@ class Batches:
         return self._count + self._recombined_span(0, 0, self._count)[1]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Examples]:
-        """The batches of one epoch, from batch ``start`` on, the next ones being made while one is trained on."""
+        """The batches of one epoch, from batch ``start`` on."""
+        return self.made(number, start, lambda examples: examples)
+
+    def made(self, number: int, start: int, make: Callable[[Examples], Made]) -> Iterator[Made]:
+        """What ``make`` makes of them, the next ones while the caller is busy with one."""
         chosen = self._chosen(number, start)
-        yield from in_order(lambda one: self._examples(one[0], number, one[1]), chosen, AHEAD, purpose="batches")
+        return in_order(lambda one: make(self._examples(one[0], number, one[1])), chosen, AHEAD, purpose="batches")
 
     def _chosen(self, number: int, start: int) -> Iterator[tuple[Indices, int]]:
         """The rows of each batch, and how many of the epoch come before it."""

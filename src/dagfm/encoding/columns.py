@@ -21,16 +21,20 @@ def column(name: str, values: Iterable[Any]) -> pl.Series:
     A value means the same whatever stands in the other rows: 5 beside "5" is the token 5 in both. Raises InputError
     where some cells are lists and others are not.
     """
-    cells = [None if type(cell).__name__ in _PANDAS_NULLS else cell for cell in values]
-    of_type = {kind: _maker(kind) for kind in {type(cell) for cell in cells}}
+    cells = list(values)
+    kinds = set(map(type, cells))
+    if any(kind.__name__ in _PANDAS_NULLS for kind in kinds):
+        cells = [None if type(cell).__name__ in _PANDAS_NULLS else cell for cell in cells]
+        kinds = set(map(type, cells))
+    of_type = {kind: _maker(kind) for kind in kinds if kind is not type(None)}
+    if not of_type:
+        return pl.Series(name, [None] * len(cells), dtype=pl.Null)
+    if len(set(of_type.values())) == 1:
+        return next(iter(of_type.values()))(name, cells)
     makers: dict[_Maker, list[int]] = {}
     for row, cell in enumerate(cells):
         if cell is not None:
             makers.setdefault(of_type[type(cell)], []).append(row)
-    if not makers:
-        return pl.Series(name, [None] * len(cells), dtype=pl.Null)
-    if len(makers) == 1:
-        return next(iter(makers))(name, cells)
     if _lists in makers:
         row = next(rows[0] for maker, rows in makers.items() if maker is not _lists)
         raise InputError(f"column '{name}': row {row + 1} holds {cells[row]!r}, but other rows hold lists")

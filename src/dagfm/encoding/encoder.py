@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +12,7 @@ import polars as pl
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.crosses import Crosses, HashedCrosses, cross_keys
 from dagfm.encoding.hashing import hashed
-from dagfm.encoding.rows import Indices, Int32, Int64, Rows
+from dagfm.encoding.rows import Float32, Indices, Int32, Int64, Ragged, Rows
 from dagfm.encoding.scale import Scale, vectors_of
 from dagfm.encoding.sequences import items_of, ragged
 from dagfm.encoding.spans import Spans
@@ -22,6 +22,17 @@ from dagfm.encoding.values import numbers
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError, listed, suggestion
 from dagfm.schema import FIRST, Field, Schema
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Encoded columns of n rows, by their field's name."""
+
+    ids: dict[str, Int32] = field(default_factory=dict)
+    """(n,) each."""
+    floats: dict[str, Float32] = field(default_factory=dict)
+    """(n, width) each."""
+    sequences: dict[str, Ragged] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,37 +60,42 @@ class Encoder:
         Raises InputError naming ``origin`` and the field for a missing column, and the row for text in a float field.
         """
         frame = checked(self.schema, frame, origin)
-        found: dict[str, Int32] = {}
-        floats, sequences = {}, []
+        parts = Parts()
         for one in self.schema:
-            if one.cross is not None:
-                continue
-            series = frame[one.source]
-            if one.form == "items":
-                items = items_of(series, one, origin)
-                sequences.append(ragged(items.lengths, self.text_ids(one, items.texts)))
-            elif one.form == "numbers" and not one.is_target:
-                floats[one.name] = self.scales[one.name].apply(vectors_of(series, one, origin))
-            elif one.name in self.bins:
-                found[one.name] = self.bins[one.name].encode(numbers(series, origin))
-            else:
-                found[one.name] = self.text_ids(one, texts_of(series, one, origin))
+            if one.cross is None:
+                self.encode_column(one, frame[one.source], origin, parts)
+        return self.assembled(parts, frame.height)
+
+    def encode_column(self, one: Field, series: pl.Series, origin: str, to: Parts) -> None:
+        """Encode the column (n,) of a field that is no cross, as ``encode`` does."""
+        if one.form == "items":
+            items = items_of(series, one, origin)
+            to.sequences[one.name] = ragged(items.lengths, self.text_ids(one, items.texts))
+        elif one.form == "numbers" and not one.is_target:
+            to.floats[one.name] = self.scales[one.name].apply(vectors_of(series, one, origin))
+        elif one.name in self.bins:
+            to.ids[one.name] = self.bins[one.name].encode(numbers(series, origin))
+        else:
+            to.ids[one.name] = self.text_ids(one, texts_of(series, one, origin))
+
+    def assembled(self, parts: Parts, n: int) -> Rows:
+        """The n encoded rows of their fields; adds those that are made of other fields' row ids."""
+        found = parts.ids
         for one in self.schema:
             if one.cross is not None:
                 found[one.name] = self.cross_ids(one, [found[member] for member in one.cross])
         for name, statistics in self.statistics.items():
             value = statistics.encode(found[name])
             if value.ndim == 2:
-                floats[name] = value  # type: ignore[assignment]
+                parts.floats[name] = value  # type: ignore[assignment]
             else:
                 found[name] = value  # type: ignore[assignment]
         tokens = [found[one.name] for one in self.schema.of_form("ids")]
-        vectors = [floats[one.name] for one in self.schema.of_form("numbers")]
-        n = frame.height
+        vectors = [parts.floats[one.name] for one in self.schema.of_form("numbers")]
         return Rows(
             np.stack(tokens, axis=1) if tokens else np.zeros((n, 0), np.int32),
             np.concatenate(vectors, axis=1) if vectors else np.zeros((n, 0), np.float32),
-            tuple(sequences),
+            tuple(parts.sequences[one.name] for one in self.schema.of_form("items")),
         )
 
     def text_ids(self, one: Field, texts: pl.Series) -> Int32:
@@ -133,15 +149,19 @@ class Encoder:
         return Spans(ordered, np.array(sizes, np.int64))
 
 
-def checked(schema: Schema, frame: pl.DataFrame, origin: str) -> pl.DataFrame:
-    """The table, if it has every column; an empty list has no columns and is zero rows of any schema."""
-    if not frame.columns:
+def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collection[str] = ()) -> pl.DataFrame:
+    """The table, if it has every column but those of ``without``.
+
+    An empty list has no columns and is zero rows of any schema.
+    """
+    columns = frame.columns  # a new list each time
+    if not columns:
         return pl.DataFrame({name: [] for name in schema.columns}, schema=dict.fromkeys(schema.columns, pl.Null))
     for one in schema:
-        if one.cross is None and one.source not in frame.columns:
-            near = suggestion(one.source, frame.columns)
+        if one.cross is None and one.source not in columns and one.source not in without:
+            near = suggestion(one.source, columns)
             what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
-            raise InputError(f"{origin}: {what} is missing; columns found: {listed(frame.columns)}.{near}")
+            raise InputError(f"{origin}: {what} is missing; columns found: {listed(columns)}.{near}")
     return frame
 
 

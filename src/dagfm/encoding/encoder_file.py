@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ from pydantic import ValidationError
 
 from dagfm.encoding.beta import Beta
 from dagfm.encoding.bins import Bins
+from dagfm.encoding.compiled import index_of
 from dagfm.encoding.crosses import Crosses, HashedCrosses
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.scale import Scale
 from dagfm.encoding.statistics import Grid, Statistics
-from dagfm.encoding.vocabulary import Vocabulary
+from dagfm.encoding.vocabulary import StoredVocabulary, Vocabulary
 from dagfm.errors import InputError
-from dagfm.files import read_json, write_json
+from dagfm.files import read_json, replacing, write_json
+from dagfm.kernel.library import chosen_version
+from dagfm.kernel.tokens import TokenIndex
 from dagfm.schema import Field, Schema
 
 FILE = "encoder.json"
@@ -46,8 +50,43 @@ def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
     return names
 
 
-def read_encoder(directory: Path) -> Encoder:
-    """Read what ``write_encoder`` wrote; raises InputError naming the file that is missing, newer or damaged."""
+def write_indexes(encoder: Encoder, directory: Path) -> list[str]:
+    """Write beside each vocabulary the index by which the kernel finds its tokens; returns the files' names.
+
+    None without the kernel, which is all they are for.
+    """
+    names = []
+    for name, vocabulary in encoder.vocabularies.items() if chosen_version() else ():
+        index = index_of(vocabulary)
+        if index is not None:
+            names.append(_index_file(encoder.schema, name))
+            with replacing(directory / names[-1]) as temporary:
+                index.memory.tofile(temporary)
+    return names
+
+
+def read_indexes(directory: Path, schema: Schema) -> dict[str, TokenIndex]:
+    """The indexes that ``write_indexes`` wrote, by the vocabulary's field, mapped; none without the kernel."""
+    paths = {one.name: directory / _index_file(schema, one.name) for one in schema if one.has_vocabulary}
+    return {name: TokenIndex.mapped(path) for name, path in paths.items() if chosen_version() and path.is_file()}
+
+
+def read_schema(directory: Path) -> Schema:
+    """The schema alone; raises InputError naming the file where it is missing or damaged."""
+    path = directory / FILE
+    value = read_json(path)
+    try:
+        return Schema.model_validate(value["schema"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
+
+
+def read_encoder(directory: Path, indexes: Mapping[str, TokenIndex] | None = None) -> Encoder:
+    """Read what ``write_encoder`` wrote; raises InputError naming the file that is missing, newer or damaged.
+
+    Vocabularies with an index, by their field, are left on disk until somebody asks for their tokens.
+    """
+    indexes = indexes or {}
     path = directory / FILE
     value = read_json(path)
     if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
@@ -73,7 +112,7 @@ def read_encoder(directory: Path) -> Encoder:
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
     vocabularies = {
-        one.name: Vocabulary.read(directory / _file("vocabulary", schema, one.name))
+        one.name: _read_vocabulary(directory / _file("vocabulary", schema, one.name), indexes.get(one.name))
         for one in schema
         if one.has_vocabulary
     }
@@ -84,6 +123,14 @@ def read_encoder(directory: Path) -> Encoder:
 def _file(folder: str, schema: Schema, name: str) -> str:
     """Numbered, not named: a field's name may hold slashes, or differ from another's in case only."""
     return f"{folder}/{schema.names.index(name):03d}.parquet"
+
+
+def _index_file(schema: Schema, name: str) -> str:
+    return _file("vocabulary", schema, name).removesuffix(".parquet") + ".index"
+
+
+def _read_vocabulary(path: Path, index: TokenIndex | None) -> Vocabulary:
+    return Vocabulary.read(path) if index is None else StoredVocabulary(path, index.tokens)
 
 
 def _scale(scale: Scale) -> dict[str, Any]:

@@ -88,8 +88,13 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
 def _pandas_column(name: str, series: Any) -> pl.Series:
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return pl.Series(name, series.to_numpy())
+    if series.dtype == "str" and getattr(series.dtype, "storage", None) == "pyarrow":
+        texts = pl.from_arrow(series.array.__arrow_array__())
+        assert isinstance(texts, pl.Series)
+        return texts.alias(name)
     # Not polars' own conversion: it needs pyarrow and fails on a column that holds 5 and "5".
-    return column(name, series.astype(object).where(series.notna(), None).tolist())
+    cells, missing = series.astype(object).tolist(), series.isna().to_numpy()
+    return column(name, [None if gone else cell for cell, gone in zip(cells, missing, strict=True)])
 
 
 def _table(columns: Mapping[Any, Any], origin: str) -> pl.DataFrame:

@@ -79,3 +79,31 @@ class Vocabulary:
     @cached_property
     def _table(self) -> pl.DataFrame:
         return pl.DataFrame({"token": self.tokens, "row": np.arange(FIRST, self.rows, dtype=np.int32)})
+
+
+class StoredVocabulary(Vocabulary):
+    """A vocabulary that ``Vocabulary.write`` wrote, read when somebody asks for its tokens."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        """``count``: how many tokens it has. Reading raises what ``Vocabulary.read`` raises."""
+        object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_count", count)
+
+    @property
+    def rows(self) -> int:
+        """As ``Vocabulary.rows``."""
+        return int(self._count) + FIRST  # type: ignore[attr-defined]
+
+    @cached_property
+    def tokens(self) -> pl.Series:
+        """As ``Vocabulary.tokens``."""
+        return self._read.tokens
+
+    @cached_property
+    def counts(self) -> pl.Series:
+        """As ``Vocabulary.counts``."""
+        return self._read.counts
+
+    @cached_property
+    def _read(self) -> Vocabulary:
+        return Vocabulary.read(self._path)  # type: ignore[attr-defined]

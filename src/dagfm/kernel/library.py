@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 from dagfm.errors import InputError
 
@@ -23,12 +25,31 @@ _ADDRESSES = (
     " loss labels of_clicks teacher of_distances scratch"
 )
 
-_SCORING = {
-    "dagfm_packed": [ctypes.c_void_p],
-    "dagfm_pack": [ctypes.c_void_p, ctypes.c_void_p],
-    "dagfm_score_scratch": [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64],
-    "dagfm_score": [ctypes.c_void_p, ctypes.c_void_p],
+_ADDRESS, _INTEGER, _BYTES = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
+
+_FUNCTIONS: dict[str, list[Any]] = {
+    "dagfm_packed": [_ADDRESS],
+    "dagfm_pack": [_ADDRESS, _ADDRESS],
+    "dagfm_score_scratch": [_ADDRESS, _INTEGER, _INTEGER],
+    "dagfm_score": [_ADDRESS, _ADDRESS],
+    "dagfm_rank_packed": [_ADDRESS],
+    "dagfm_rank_pack": [_ADDRESS, _ADDRESS],
+    "dagfm_rank_scratch": [_ADDRESS],
+    "dagfm_rank_context": [_ADDRESS],
+    "dagfm_rank_candidate": [_ADDRESS],
+    "dagfm_keep_contexts": [_ADDRESS, _ADDRESS, _ADDRESS],
+    "dagfm_keep_candidates": [_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS],
+    "dagfm_rank": [_ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
+    "dagfm_index_size": [_INTEGER, _INTEGER],
+    "dagfm_index_open": [_ADDRESS, _ADDRESS, _INTEGER],
+    "dagfm_index_build": [_ADDRESS, _INTEGER, _INTEGER, _ADDRESS],
+    "dagfm_encode_table": [_ADDRESS, _ADDRESS],
+    "dagfm_encode_texts": [_ADDRESS, _BYTES, _INTEGER],
+    "dagfm_encode_items": [_ADDRESS, _INTEGER, _BYTES, _INTEGER, _BYTES],
+    "dagfm_encode_numbers": [_ADDRESS, _BYTES],
+    "dagfm_release_values": [_ADDRESS],
 }
+"""What scoring and encoding call, all with an integer as result."""
 
 
 class Call(ctypes.Structure):
@@ -78,19 +99,39 @@ def library() -> ctypes.CDLL | None:
     except OSError as error:
         _log().warning("the compiled kernel cannot be opened (%s): %s", error, slower)
         return None
+    if not _built_from_these_sources(found):
+        _log().warning("the compiled kernel was built from other sources (install dagfm again): %s", slower)
+        return None
     found.dagfm_best_version.restype = ctypes.c_int64
     found.dagfm_scratch.restype = ctypes.c_int64
     found.dagfm_scratch.argtypes = [ctypes.c_void_p, ctypes.c_int64]
     found.dagfm_group.restype = ctypes.c_int64
     found.dagfm_group.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    found.dagfm_drop.restype = None
+    found.dagfm_drop.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_float),
+        ctypes.c_int64,
+    ]
     in_place = (found.dagfm_forward, found.dagfm_backward, found.dagfm_pool, found.dagfm_catch_up, found.dagfm_step)
     for function in in_place:
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
-    for name, arguments in _SCORING.items():
+    for name, arguments in _FUNCTIONS.items():
         function = getattr(found, name)
         function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
+
+
+def _built_from_these_sources(found: ctypes.CDLL) -> bool:
+    """Whether the library is that of this checkout, whose structures it shares; where there are no sources, it is."""
+    sources = sorted((Path(__file__).parent / "source").glob("*.[ch]"))
+    if not sources:
+        return True
+    if not hasattr(found, "dagfm_sources"):
+        return False
+    found.dagfm_sources.restype = ctypes.c_uint64
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
+    return bool(found.dagfm_sources() == int.from_bytes(digest[:8], "big"))
 
 
 def versions() -> tuple[str, ...]:

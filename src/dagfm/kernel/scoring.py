@@ -40,7 +40,7 @@ class _Source(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("kind", "start", "column", "width")]
 
 
-class _Model(ctypes.Structure):
+class Model(ctypes.Structure):
     """``dagfm_model`` of scoring.h."""
 
     _fields_ = [
@@ -54,7 +54,7 @@ class _Model(ctypes.Structure):
     ]
 
 
-class _Request(ctypes.Structure):
+class Request(ctypes.Structure):
     """``dagfm_request`` of scoring.h; its inputs are bytes or addresses."""
 
     _fields_ = [
@@ -95,19 +95,10 @@ class Compiled:
                 f"{weights.fields} sources"
             )
         self._weights, self._table = weights, table  # what the addresses below are of
-        self._columns = (
-            _columns(source for source in sources if source.kind == "ids"),
-            _columns(source for source in sources if source.kind == "numbers"),
-            _columns(source for source in sources if source.kind in KINDS[1:4]),
-        )
-        self._sources = (_Source * len(sources))(*(_Source(KINDS.index(one.kind), *one[1:]) for one in sources))
-        self._model = model = _Model(table=table.ctypes.data, table_rows=len(table), width=table.shape[1])
-        model.net, model.sources = weights.call, self._sources
-        model.net.version = VERSIONS.index(version)
-        model.tokens, model.floats, model.sequences = self._columns
+        self._columns = columns_of(sources)
+        self._model = model = model_of(weights, table, sources, self._columns, version)
         self._packed = np.zeros(native.dagfm_packed(ctypes.addressof(model)) + 16, np.float32)
-        start = self._packed.ctypes.data
-        native.dagfm_pack(ctypes.addressof(model), start + -start % 64)
+        native.dagfm_pack(ctypes.addressof(model), aligned(self._packed))
         self._address = ctypes.addressof(model)
         self._score, self._scratch = native.dagfm_score, native.dagfm_score_scratch
         self._linear, self._first_order = weights.head is not None, table.shape[1] > size
@@ -127,40 +118,21 @@ class Compiled:
         offsets (B + 1,) and values. ``threads`` None takes as many as pay. Raises IndexError where an id is no row of
         the table, ValueError where the arrays do not fit.
         """
-        rows = len(tokens)
-        if (tokens.shape[1], floats.shape[1], len(sequences)) != self._columns or len(floats) != rows:
-            raise ValueError(
-                f"tokens {tokens.shape}, floats {floats.shape} and {len(sequences)} sequences, expected "
-                f"{self._columns[0]}, {self._columns[1]} and {self._columns[2]} of as many rows"
-            )
-        few = rows <= FEW
+        rows, few = len(tokens), len(tokens) <= FEW
         state = self._state()
-        request: _Request = state.request
-        request.rows = rows
-        if tokens.dtype != np.int32 or floats.dtype != np.float32:
-            tokens, floats = tokens.astype(np.int32), floats.astype(np.float32)
+        request: Request = state.request
+        kept = fill(request, self._columns, tokens, floats, sequences)
         if few:
             request.threads = 1
-            request.tokens, request.floats = tokens.tobytes(), floats.tobytes()
             out, request.out, request.first, request.scratch = state.few
         else:
             request.threads = threads or processor_threads()
-            tokens, floats = np.ascontiguousarray(tokens), np.ascontiguousarray(floats)
-            request.tokens, request.floats = tokens.ctypes.data, floats.ctypes.data
             out = np.empty((rows, self._width + 1), np.float32)
             request.out, request.first = out.ctypes.data, out.ctypes.data + 4 * rows * self._width
             request.scratch = state.scratch(self._scratch(self._address, rows, request.threads))
-        if sequences:
-            offsets = np.concatenate([pair[0] for pair in sequences], dtype=np.int64)
-            values = np.concatenate([pair[1] for pair in sequences], dtype=np.int32)
-            if len(offsets) != len(sequences) * (rows + 1):
-                raise ValueError(f"sequences have {len(offsets)} offsets, expected {len(sequences)} x {rows + 1}")
-            request.offsets, request.values, request.items = offsets.tobytes(), values.tobytes(), len(values)
         failed = self._score(self._address, state.address)
-        if failed == 2:
-            raise ValueError("the sequences' offsets do not cut their values, expected at least one a row")
-        if failed:
-            raise IndexError(f"an id is beyond the table's {len(self._table)} rows")
+        del kept
+        check(failed, len(self._table))
         flat, count = out.reshape(-1), rows * self._width
         found: Floats = flat[:count].copy() if few else flat[:count]
         if self._linear:
@@ -181,27 +153,85 @@ class _State:
     """A thread's request, its room for the results of few rows, and scratch."""
 
     def __init__(self, of: Compiled) -> None:
-        self.request = _Request(threads=1)
+        self.request = Request(threads=1)
         self.address = ctypes.addressof(self.request)
         self._memory = np.empty(0, np.uint8)
         self.few_first = FEW * of._width
         out = np.empty(FEW * (of._width + 1), np.float32)
         at = out.ctypes.data
         self._few_memory = np.empty(of._scratch(of._address, FEW, 1) + 64, np.uint8)
-        self.few = out, at, at + 4 * self.few_first, _aligned(self._few_memory)
+        self.few = out, at, at + 4 * self.few_first, aligned(self._few_memory)
 
     def scratch(self, size: int) -> int:
         """The address of so many bytes: new ones would be faulted in anew at every call."""
         if len(self._memory) < size + 64:
             self._memory = np.empty(size + 64, np.uint8)
-        return _aligned(self._memory)
+        return aligned(self._memory)
 
 
-def _aligned(memory: NDArray[np.uint8]) -> int:
+def columns_of(sources: Sequence[Source]) -> tuple[int, int, int]:
+    """How many columns of tokens, of floats and of sequences encoded rows with these sources have."""
+
+    def count(kinds: Sequence[str]) -> int:
+        ends = (one.column + (one.width if one.kind == "numbers" else 1) for one in sources if one.kind in kinds)
+        return max(ends, default=0)
+
+    return count(KINDS[:1]), count(KINDS[4:]), count(KINDS[1:4])
+
+
+def model_of(
+    weights: Weights, table: Floats, sources: Sequence[Source], columns: tuple[int, int, int], version: str
+) -> Model:
+    """``dagfm_model`` of these fields in rows with so many ``columns``; weights and table have to outlive it."""
+    array = (_Source * len(sources))(*(_Source(KINDS.index(one.kind), *one[1:]) for one in sources))
+    model = Model(table=table.ctypes.data, table_rows=len(table), width=table.shape[1])
+    model.net, model.sources = weights.call, array
+    model.net.version, model.net.fields = VERSIONS.index(version), len(sources)
+    model.tokens, model.floats, model.sequences = columns
+    return model
+
+
+def fill(
+    request: Request,
+    columns: tuple[int, int, int],
+    tokens: NDArray[np.int32],
+    floats: Floats,
+    sequences: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]],
+) -> Any:
+    """Point ``request`` to encoded rows; what is returned has to outlive its use. Raises ValueError where they are not
+    of so many ``columns``."""
+    rows = len(tokens)
+    if (tokens.shape[1], floats.shape[1], len(sequences)) != columns or len(floats) != rows:
+        raise ValueError(
+            f"tokens {tokens.shape}, floats {floats.shape} and {len(sequences)} sequences, expected {columns[0]}, "
+            f"{columns[1]} and {columns[2]} of as many rows"
+        )
+    request.rows = rows
+    if tokens.dtype != np.int32 or floats.dtype != np.float32:
+        tokens, floats = tokens.astype(np.int32), floats.astype(np.float32)
+    if rows <= FEW:
+        request.tokens, request.floats = tokens.tobytes(), floats.tobytes()
+    else:
+        tokens, floats = np.ascontiguousarray(tokens), np.ascontiguousarray(floats)
+        request.tokens, request.floats = tokens.ctypes.data, floats.ctypes.data
+    if sequences:
+        offsets = np.concatenate([pair[0] for pair in sequences], dtype=np.int64)
+        values = np.concatenate([pair[1] for pair in sequences], dtype=np.int32)
+        if len(offsets) != len(sequences) * (rows + 1):
+            raise ValueError(f"sequences have {len(offsets)} offsets, expected {len(sequences)} x {rows + 1}")
+        request.offsets, request.values, request.items = offsets.tobytes(), values.tobytes(), len(values)
+    return tokens, floats
+
+
+def check(failed: int, table_rows: int) -> None:
+    """Raise what a request's result says."""
+    if failed == 2:
+        raise ValueError("the sequences' offsets do not cut their values, expected at least one a row")
+    if failed:
+        raise IndexError(f"an id is beyond the table's {table_rows} rows")
+
+
+def aligned(memory: NDArray[Any]) -> int:
+    """The first address in ``memory`` that is a multiple of 64."""
     address: int = memory.ctypes.data
     return address + -address % 64
-
-
-def _columns(sources: Any) -> int:
-    """How many columns the sources of a kind need."""
-    return max((one.column + (one.width if one.kind == "numbers" else 1) for one in sources), default=0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dagfm.nn.linear import LogitUnit
@@ -53,10 +56,37 @@ class CrossNet(nn.Module):
 
 def cross(x0: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """All cross layers (equation 1): (B, width) to (B, width), by W (depth, width, width) and b (depth, width)."""
-    x = x0
-    for matrix, vector in zip(weight.unbind(), bias.unbind(), strict=True):
-        x = torch.addcmul(x, x0, F.linear(x, matrix, vector))
-    return x
+    crossed: Tensor = _Cross.apply(x0, weight, bias)  # type: ignore[no-untyped-call]
+    return crossed
+
+
+class _Cross(torch.autograd.Function):
+    """The layers' gradients in place, where autograd reads and writes each layer's states six times more."""
+
+    @staticmethod
+    def forward(ctx: Any, x0: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        x, states, mixed = x0, [], []
+        for matrix, vector in zip(weight.unbind(), bias.unbind(), strict=True):
+            states.append(x)
+            mixed.append(F.linear(x, matrix, vector))
+            x = torch.addcmul(x, x0, mixed[-1])
+        ctx.save_for_backward(x0, weight, *states, *mixed)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x0, weight, *kept = ctx.saved_tensors
+        states, mixed = kept[: len(weight)], kept[len(weight) :]
+        grad, of_x0 = grad.clone(), torch.zeros_like(x0)
+        of_weight, of_bias = torch.empty_like(weight), weight.new_empty(weight.shape[:2])
+        for layer in reversed(range(len(weight))):
+            of_x0.addcmul_(grad, mixed[layer])
+            of_mixed = grad * x0
+            torch.mm(of_mixed.t(), states[layer], out=of_weight[layer])
+            torch.sum(of_mixed, 0, out=of_bias[layer])
+            grad.addmm_(of_mixed, weight[layer])
+        return of_x0.add_(grad), of_weight, of_bias
 
 
 def reset_cross_layers(

@@ -11,6 +11,7 @@ from dagfm.encoding.rows import Int64
 from dagfm.kernel.calls import Terms
 from dagfm.nn.batch import Batch, Layout
 from dagfm.nn.dagfm import DAGFM
+from dagfm.nn.dropout import dropout
 from dagfm.nn.embedding import Embedding
 from dagfm.nn.network import OwnLoss
 from dagfm.nn.registry import build
@@ -86,7 +87,7 @@ class CTRModel(nn.Module):
         self.network.head.requires_grad_(True)
 
     def _dropped(self, embedded: Tensor) -> Tensor:
-        return F.dropout(embedded, self.dropout, self.training)
+        return dropout(embedded, self.dropout) if self.training and self.dropout > 0 else embedded
 
     def fill_untrained(self, counts: Int64) -> None:
         """Give rows that training never sees their field's mean; see ``Embedding.fill_untrained``."""

@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save
+from safetensors import safe_open
 
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.encoder_file import read_encoder, write_encoder
+from dagfm.encoding.encoder_file import read_encoder, read_indexes, read_schema, write_encoder, write_indexes
 from dagfm.errors import InputError
 from dagfm.files import open_sealed, read_json, seal, write_bytes, write_json
+from dagfm.kernel.tokens import TokenIndex
+from dagfm.serving.weights import mapped, packed
 
 KIND = "bundle"
 FORMAT = 1
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
 _GOLDEN = "golden.json"
+
+LARGE = 1 << 20
+"""Bytes of a file that a start does not read through."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -50,6 +54,8 @@ class Bundle:
     """The served probability is sigmoid(scale * logit + shift)."""
     card: Mapping[str, Any]
     """The rest of the manifest: label rule, side tables, measured figures, the version that wrote it."""
+    indexes: Mapping[str, TokenIndex] = field(default_factory=dict)
+    """Of vocabularies, by their field; those that lack one are indexed when a scorer is made."""
     golden: Golden | None = None
     """None in a bundle of an earlier dagfm."""
 
@@ -59,9 +65,9 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     fresh = directory.with_name(f".{directory.name}.new.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    names = write_encoder(bundle.encoder, fresh)
+    names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh)
     arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
-    write_bytes(fresh / _WEIGHTS, save(arrays))
+    write_bytes(fresh / _WEIGHTS, packed(arrays))
     write_json(fresh / _CALIBRATION, dict(bundle.calibration))
     names += [_WEIGHTS, _CALIBRATION]
     if bundle.golden is not None:
@@ -102,17 +108,17 @@ def sizes(directory: Path) -> dict[str, int]:
     return found
 
 
-def read_bundle(directory: Path) -> Bundle:
-    """Read a bundle after checking its format version and every checksum; no pickle, no code.
+def read_bundle(directory: Path, verify: bool = False) -> Bundle:
+    """Open a bundle after checking its format version, every size and checksums; no pickle, no code.
 
+    The table and the indexes are mapped: processes share them, and what nobody asks for is not read. So the checksums
+    of files of more than ``LARGE`` bytes are left out, unless ``verify`` asks for them.
     Raises InputError naming the file when the directory is not a bundle, is newer than this dagfm, or is damaged.
     """
-    manifest = open_sealed(directory, KIND, FORMAT)
-    try:
-        arrays = load((directory / _WEIGHTS).read_bytes())
-    except (SafetensorError, FileNotFoundError) as error:
-        raise InputError(f"{directory / _WEIGHTS}: not a safetensors file ({error}); the bundle is damaged") from None
+    manifest = open_sealed(directory, KIND, FORMAT, None if verify else LARGE)
+    arrays = mapped(directory / _WEIGHTS)
     calibration = read_json(directory / _CALIBRATION)
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
+    indexes = read_indexes(directory, read_schema(directory))
     golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
-    return Bundle(read_encoder(directory), manifest["network"], arrays, calibration, card, golden)
+    return Bundle(read_encoder(directory, indexes), manifest["network"], arrays, calibration, card, indexes, golden)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.encoding.spans import Spans
+from dagfm.kernel.ranking import Ranker
 from dagfm.kernel.scoring import Compiled, Source, Sums
 from dagfm.schema import Schema
 from dagfm.serving.forward import Network, embed
@@ -22,7 +23,8 @@ class EncodedScorer:
         self._network, self._table, self._schema, self._spans = network, table, schema, spans
         self._compiled = None
         if network.compiled is not None:
-            self._compiled = Compiled(network.compiled, np.ascontiguousarray(table), sources(schema, spans))
+            self._table = np.ascontiguousarray(table)
+            self._compiled = Compiled(network.compiled, self._table, sources(schema, spans))
 
     def logits(self, rows: Rows) -> Float32:
         """Logits (B,) of B encoded rows. Raises IndexError where an id is no row of the table."""
@@ -31,6 +33,13 @@ class EncodedScorer:
         sequences = [(one.offsets, one.values) for one in rows.sequences]
         found = self._compiled.score(rows.tokens, rows.floats, sequences)
         return self._network.finished(found.states, found.first) if isinstance(found, Sums) else found
+
+    def ranker(self) -> Ranker:
+        """The same for candidates that share a context, of a network that can keep it."""
+        assert self._network.compiled is not None, "callers ask whether the kernel is available"
+        return Ranker(
+            self._network.compiled, self._table, sources(self._schema, self._spans), self._schema.context_size
+        )
 
 
 def sources(schema: Schema, spans: Spans) -> list[Source]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
+from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network
+from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, best, why_not
 
 Advance = Callable[[int], None]
 
@@ -31,7 +34,10 @@ class Scorer:
         prefix = "network."
         own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
         network = Network(bundle.network, own, len(self.schema), table.shape[1])
+        self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
+        reason = why_not(self.schema, bundle.network, chosen_version() is not None)
+        self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
 
     @property
     def schema(self) -> Schema:
@@ -57,12 +63,11 @@ class Scorer:
 
         ``advance`` is told how many more rows are done, a chunk at a time.
         """
-        calibration = self.bundle.calibration
-        return calibration["scale"] * self.logits(rows, origin, advance).astype(np.float64) + calibration["shift"]
+        return self._served(self.logits(rows, origin, advance))
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
-        encoded = self.bundle.encoder.encode(to_frame(rows, origin), origin)
+        encoded = self.encode(rows, origin)
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
@@ -72,6 +77,21 @@ class Scorer:
                 advance(len(chunk))
         return logits
 
+    def encode(self, rows: Any, origin: str = "rows", without: Collection[str] = ()) -> Rows:
+        """Return N raw rows encoded, as ``score_encoded`` takes them; raises as ``predict`` does.
+
+        Columns that are named in ``without`` need not be there, and count as missing.
+        """
+        if self._encoder is None:
+            return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
+        if isinstance(rows, list):
+            empty = dict.fromkeys(without)
+            filled = [{**row, **empty} for row in rows] if empty and all(type(row) is dict for row in rows) else rows
+            found = self._encoder.encode_dicts(filled, origin)
+            if found is not None:
+                return found
+        return self._encoder.encode(to_frame(rows, origin), origin, without)
+
     def score_encoded(self, rows: Rows) -> Float32:
         """Return the logits (N,) of N encoded rows, before calibration.
 
@@ -79,8 +99,45 @@ class Scorer:
         """
         return self._encoded.logits(rows)
 
+    def context(self, row: Any) -> Context:
+        """Encode what candidates share and compute what depends on it alone, for several calls of ``rank``.
 
-def load(path: str | Path) -> Scorer:
+        ``row``: a dict of the context fields' columns; or several contexts, as rows that ``predict`` takes. Other
+        columns are ignored. Raises as ``predict``, and where the schema does not name both sides.
+        """
+        return self._prefixes.context(row)
+
+    def candidates(self, rows: Any) -> Candidates:
+        """Encode a catalogue, rows (n) with the candidate fields' columns, for several calls of ``rank``; as
+        ``context`` otherwise."""
+        return self._prefixes.candidates(rows)
+
+    def rank(self, context: Any, candidates: Any, top: int | None = None) -> Ranking:
+        """Order candidates by their probability in a context: the numbers of ``predict``, for a fraction of the work.
+
+        ``context`` and ``candidates`` are what ``context`` and ``candidates`` take or return. One context, a dict,
+        gives (n,) indices and scores, m contexts (m, n); of ``top`` candidates only, where it is given.
+        """
+        given = context if isinstance(context, Context) else self.context(context)
+        rows = candidates if isinstance(candidates, Candidates) else self.candidates(candidates)
+        logits = self._prefixes.logits(given, rows)
+        rising = logits if self.bundle.calibration["scale"] >= 0 else -logits
+        indices = [best(one, top) for one in rising]
+        scores = [self._probabilities(one[order]) for one, order in zip(logits, indices, strict=True)]
+        if given.single:
+            return Ranking(indices[0], scores[0])
+        shape = len(logits), len(rows) if top is None else min(top, len(rows))
+        return Ranking(np.array(indices, np.int64).reshape(shape), np.array(scores, np.float32).reshape(shape))
+
+    def _probabilities(self, logits: Float32) -> Float32:
+        return sigmoid(self._served(logits)).astype(np.float32)
+
+    def _served(self, logits: Float32) -> Float64:
+        calibration = self.bundle.calibration
+        return calibration["scale"] * logits.astype(np.float64) + calibration["shift"]
+
+
+def load(path: str | Path, verify: bool = False) -> Scorer:
     """Load a bundle and return its scorer; needs no torch.
 
     ``path`` is a bundle directory, or a run directory that holds one. Raises InputError naming the file when it is not
@@ -89,4 +146,4 @@ def load(path: str | Path) -> Scorer:
     directory = Path(path)
     if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
         directory = directory / "bundle"
-    return Scorer(read_bundle(directory))
+    return Scorer(read_bundle(directory, verify))

@@ -142,8 +142,8 @@ class _Training:
         """Train to the end of the epoch, from wherever in it we are, or to the end of patience."""
         self.model.train()
         started = saved = time.perf_counter()
-        for examples in self.task.batches.epoch(self.at.epoch, self.at.batch):
-            self.loss += self._step(examples)
+        for examples, batch in self.task.batches.made(self.at.epoch, self.at.batch, self._with_batch):
+            self.loss += self._step(examples, batch)
             self.at.batch += 1
             self.at.batches += 1
             self.at.rows += len(examples.rows)
@@ -162,10 +162,13 @@ class _Training:
             started = saved = time.perf_counter()
         self.at.epoch, self.at.batch = self.at.epoch + 1, 0
 
-    def _step(self, examples: Examples) -> Tensor:
+    def _with_batch(self, examples: Examples) -> tuple[Examples, Batch]:
+        return examples, self.model.layout.batch(examples.rows)
+
+    def _step(self, examples: Examples, batch: Batch) -> Tensor:
         step, steps = self.at.epoch * self.per_epoch + self.at.batch, self.task.epochs * self.per_epoch
         rate = learning_rate(self.task.settings, self.at.peak, step, steps)
-        return _stepped(self.model, self.optimizer, self.task, examples, rate, self.average)
+        return _stepped(self.model, self.optimizer, self.task, examples, batch, rate, self.average)
 
     def _peak(self) -> float:
         """The configured learning rate, or the one that a trial on a copy of the model finds."""
@@ -176,7 +179,8 @@ class _Training:
         optimizer = _optimizer(trial, self.task)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             rate = probed_rate(
-                lambda examples, rate: _stepped(trial, optimizer, self.task, examples, rate), self.task.batches
+                lambda examples, rate: _stepped(trial, optimizer, self.task, *self._with_batch(examples), rate),
+                self.task.batches,
             )
         self.progress.line(f"{self.task.title}: learning rate {rate:g}, a tenth of the one where the loss was least")
         return rate
@@ -263,12 +267,12 @@ def _stepped(
     optimizer: Optimizer,
     task: Task,
     examples: Examples,
+    batch: Batch,
     rate: float,
     average: WeightAverage | None = None,
 ) -> Tensor:
     """The loss of a batch, a scalar, and a step against its gradient."""
-    batch = model.layout.batch(examples.rows).to(model.embedding.weight.device)
-    loss = _loss(model, optimizer.opened(batch), task, examples)
+    loss = _loss(model, optimizer.opened(batch.to(model.embedding.weight.device)), task, examples)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step(rate, average)
     return loss.detach()

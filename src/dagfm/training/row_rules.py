@@ -28,7 +28,7 @@ def stepped(
     rate = float(history.rates[step])
     if rule == "adagrad":
         square = square + gradient.square().mean(1)
-        pace = rate / (square.sqrt() + EPSILON)
+        pace = torch.where(square > 0, rate / (square.sqrt() + EPSILON), 0.0)
         return weight - pace.unsqueeze(1) * (gradient + decay * weight), mean, square
     gradient = gradient + decay * weight
     if rule == "sgd":
@@ -47,7 +47,7 @@ def caught_up(
         path = torch.from_numpy(history.path).to(weight.device)
         drawn = decay * (path[history.steps] - path[last])
         if rule == "adagrad":
-            drawn = drawn / (square.double().sqrt() + EPSILON)
+            drawn = torch.where(square > 0, drawn / (square.double().sqrt() + EPSILON), 0.0)
         return weight * torch.exp(-drawn).to(weight.dtype).unsqueeze(1), mean, square
     longest, state = FIRST, (weight, mean, square)
     while bool((last < history.steps).any()):

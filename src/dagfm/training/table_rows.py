@@ -25,9 +25,9 @@ from dagfm.training.history import EPSILON, History
 class TableRows:
     """Adam (Kingma and Ba, ICLR 2015), row-wise Adagrad or SGD, with decay, over the rows of one table.
 
-    Adagrad has one square a row, the sum of the means of its gradients' squares, as fbgemm's tables have it; decay is
-    no part of that. What Adam's idle steps do is found to within a few per cent, see ``row_rules``: on a log of sparse
-    ids the same AUC as Adam over the whole table.
+    Adagrad has one square a row, the sum of the means of its gradients' squares, as fbgemm has it; decay is no part of
+    that, and a row that has none stands still. What Adam's idle steps do is found to within a few per cent, see
+    ``row_rules``: on a log of sparse ids the same AUC as Adam over the whole table.
     """
 
     def __init__(self, weight: nn.Parameter, rule: str, decay: float) -> None:

@@ -40,6 +40,8 @@ typedef struct {
     void (*pool)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*catch_up)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*step)(const dagfm_table *call, int64_t first, int64_t end, float *scratch); /* D floats */
+    /* See dropout.h. */
+    void (*drop)(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale);
 } dagfm_version;
 
 /* By number: base, AVX2, AVX-512. */

@@ -21,6 +21,9 @@ extern const dagfm_version dagfm_avx2, dagfm_avx512, dagfm_avx512_narrow;
 
 enum { BASE, AVX2, AVX512 };
 
+/* The sources that this was built from: see library.py. */
+EXPORT uint64_t dagfm_sources(void) { return SOURCES; }
+
 /* The best version that this processor has. */
 EXPORT int64_t dagfm_best_version(void) {
 #if defined(__x86_64__)
@@ -50,6 +53,11 @@ static const dagfm_version *version_of(const dagfm_call *call) {
     if (call->version == AVX512 && call->size <= 8 && call->message == INNER) return &dagfm_avx512_narrow;
 #endif
     return version_at(call->version);
+}
+
+EXPORT void dagfm_drop(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale,
+                       int64_t version) {
+    version_at(version)->drop(to, from, count, seed, limit, scale);
 }
 
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }

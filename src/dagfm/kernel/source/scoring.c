@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-#include "scoring.h"
+#include "request.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define MOST_THREADS 256
@@ -50,19 +50,6 @@ EXPORT int64_t dagfm_score_scratch(const dagfm_model *model, int64_t rows, int64
     return threads_of(&model->net, rows, threads) * own * (int64_t)sizeof(float);
 }
 
-/* Whether every sequence lies within the values, and none is empty. */
-static int fits(const dagfm_model *model, const dagfm_request *request) {
-    int64_t items = 0;
-    for (int64_t i = 0; i < model->sequences; i++) {
-        const int64_t *offsets = request->offsets + i * (request->rows + 1);
-        if (offsets[0] != 0) return 0;
-        for (int64_t r = 0; r < request->rows; r++)
-            if (offsets[r + 1] <= offsets[r] || offsets[r + 1] > request->items - items) return 0;
-        items += offsets[request->rows];
-    }
-    return items <= request->items;
-}
-
 typedef struct {
     const dagfm_model *model;
     const dagfm_request *request;
@@ -80,7 +67,7 @@ static void *work(void *argument) {
 /* 0; 1 where an id is no row of the table; 2 where sequences are cut wrong. */
 EXPORT int64_t dagfm_score(const dagfm_model *model, const dagfm_request *request) {
     const int64_t threads = threads_of(&model->net, request->rows, request->threads);
-    if (!fits(model, request)) return 2;
+    if (!request_fits(model, request)) return 2;
     if (threads == 1) return version_of(&model->net)->score(model, request, 0, request->rows, request->scratch);
     const int64_t own = rounded(version_of(&model->net)->scratch(model));
     share shares[MOST_THREADS];

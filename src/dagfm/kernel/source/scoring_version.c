@@ -2,6 +2,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* training's half of the headers */
 #include "gather.h"
 #include "inner.h"
+#include "rank.h"
 #ifndef INNER_ALONE
 #include "row.h"
 #endif
@@ -122,3 +123,5 @@ static int score(const dagfm_model *model, const dagfm_request *request, int64_t
 #define JOINED_(a, b) a##b
 #define JOINED(a, b) JOINED_(a, b)
 const dagfm_scoring JOINED(VERSION, _scoring) = {packed, pack, scratch_floats, score};
+const dagfm_ranking JOINED(VERSION, _ranking) = {rank_packed,    rank_pack,     rank_scratch,    context_floats,
+                                                LANES,          keep_contexts, keep_candidates, rank};

@@ -78,8 +78,9 @@ INLINE void stretch(const dagfm_table *in, int64_t at, int64_t then, int64_t ste
 #undef PART
 }
 
-/* Idle steps of SGD and ADAGRAD, whose square does not take part in decay. */
+/* Idle steps of SGD, and of ADAGRAD, whose square does not take part in decay: a row without one stands still. */
 INLINE void shrink(const dagfm_table *in, int64_t row, int64_t then) {
+    if (in->rule == ADAGRAD && in->square[row] == 0) return;
     double path = (in->path[in->step] - in->path[then]) * in->decay;
     if (in->rule == ADAGRAD) path /= sqrtf(in->square[row]) + in->epsilon;
     const float left = (float)exp(-path);
@@ -180,7 +181,7 @@ static void step_rows(const dagfm_table *in, int64_t first, int64_t end, float *
             ALL_COLUMNS(size);
 #undef PART
             in->square[row] += sum(squares) / size;
-            rate /= __builtin_sqrtf(in->square[row]) + in->epsilon;
+            rate = in->square[row] > 0 ? rate / (__builtin_sqrtf(in->square[row]) + in->epsilon) : 0;
         }
 #define PART(lanes_)                                                                            \
     do {                                                                                        \

@@ -1,0 +1,229 @@
+/* Inner messages where many candidates share a context: what depends on the context alone is computed once.
+ *
+ * Nodes of the context come first, and messages run to later nodes only: so the context's states, their part of the
+ * logit, and the part of every candidate node's sums that comes from them do not depend on the candidate.
+ */
+#ifndef DAGFM_RANK_H
+#define DAGFM_RANK_H
+
+#include "gather.h"
+#include "inner.h"
+#include "ranking.h"
+
+/* Where the packed weights lie: offsets, in floats. All vectors are filled up with zeros to whole ones. */
+typedef struct {
+    int64_t node;                 /* floats of a vector */
+    int64_t own, across, between; /* p among the context, from it to candidate nodes, and among these */
+    int64_t c;                    /* of the connect layer, among candidate nodes */
+    int64_t end;
+} rank_layout;
+
+static int64_t candidates_of(const dagfm_ranker *ranker) { return ranker->net.fields - ranker->contexts; }
+
+static rank_layout rank_layout_of(const dagfm_ranker *ranker) {
+    const int64_t depth = ranker->net.depth, before = ranker->contexts, after = candidates_of(ranker);
+    rank_layout at = {.node = (ranker->net.size + LANES - 1) / LANES * LANES};
+    at.own = taken(&at.end, depth * pairs_of(before) * at.node);
+    at.across = taken(&at.end, depth * before * after * at.node);
+    at.between = taken(&at.end, depth * pairs_of(after) * at.node);
+    at.c = taken(&at.end, pairs_of(after));
+    return at;
+}
+
+static int64_t rank_packed(const dagfm_ranker *ranker) { return rank_layout_of(ranker).end; }
+
+static void rank_pack(const dagfm_ranker *ranker, float *to) {
+    const dagfm_call *net = &ranker->net;
+    const rank_layout at = rank_layout_of(ranker);
+    const int64_t fields = net->fields, before = ranker->contexts;
+    memset(to, 0, at.end * sizeof(float));
+    float *own = to + at.own, *across = to + at.across, *between = to + at.between;
+    for (int64_t layer = 0; layer < net->depth; layer++)
+        for (int64_t f = 0; f < fields; f++)
+            for (int64_t s = f; s < fields; s++) {
+                float **const part = s < before ? &own : f < before ? &across : &between;
+                const float *p = net->p + (layer * pairs_of(fields) + upper(fields, f) + s) * net->size;
+                memcpy(*part, p, net->size * sizeof(float));
+                *part += at.node;
+            }
+    for (int64_t s = before; s < fields && net->connect == CAUSAL_CONNECT; s++)
+        memcpy(to + at.c + lower(s - before), net->c + lower(s) + before, (s - before + 1) * sizeof(float));
+}
+
+/* What is kept of a context: offsets, in floats. */
+typedef struct {
+    int64_t sums, start; /* the context's part of A_t, [layer][node], and of H0, [node] */
+    int64_t logit;       /* and of the logit */
+    int64_t end;
+} context_layout;
+
+static context_layout context_layout_of(const dagfm_ranker *ranker) {
+    const int64_t vectors = candidates_of(ranker) * rank_layout_of(ranker).node;
+    context_layout at = {0};
+    at.sums = taken(&at.end, ranker->net.depth * vectors);
+    at.start = taken(&at.end, vectors);
+    at.logit = taken(&at.end, 1);
+    return at;
+}
+
+static int64_t context_floats(const dagfm_ranker *ranker) { return context_layout_of(ranker).end; }
+
+static int64_t rank_scratch(const dagfm_ranker *ranker) {
+    const int64_t most = ranker->net.fields * rank_layout_of(ranker).node;
+    return 4 * ROWS * most + 64;
+}
+
+/* One side of the graph as if it were all of it. */
+INLINE dagfm_call side_of(const dagfm_ranker *ranker, int64_t fields, const float *c) {
+    dagfm_call side = ranker->net;
+    side.fields = fields;
+    side.c = c;
+    return side;
+}
+
+/* What is kept of one context, of vectors x (context fields). */
+static void context_row(const dagfm_ranker *ranker, const float *x, float first, float *to, float *scratch) {
+    const dagfm_call *net = &ranker->net;
+    const rank_layout at = rank_layout_of(ranker);
+    const context_layout kept = context_layout_of(ranker);
+    const int64_t before = ranker->contexts, after = candidates_of(ranker);
+    const dagfm_call side = side_of(ranker, before, net->c);
+    const int causal = net->connect == CAUSAL_CONNECT;
+    vec total = {0};
+    for (int64_t column = 0; column < at.node; column += LANES) {
+        const states from = {x + column, 0, at.node}, mixed = {scratch, 0, LANES};
+        if (causal) connect_rows(1, LOWER, &side, from, mixed);
+        const states h0 = causal ? mixed : from;
+        for (int64_t s = 0; s < after; s++) {
+            vec start = {0};
+            for (int64_t f = 0; f < before && causal; f++)
+                start += load(cell(from, 0, f)) * net->c[lower(before + s) + f];
+            store(to + kept.start + s * at.node + column, start);
+        }
+        use what = {.total = &total, .head = net->head};
+        start_rows(1, FORWARD, &side, h0, what);
+        states h = h0;
+        for (int64_t layer = 0; layer < net->depth; layer++) {
+            const float *p = ranker->packed + at.across + layer * before * after * at.node + column;
+            float *const sums = to + kept.sums + layer * after * at.node + column;
+            for (int64_t s = 0; s < after; s++) store(sums + s * at.node, (vec){0});
+            for (int64_t f = 0; f < before; f++) {
+                const vec state = load(cell(h, 0, f));
+                for (int64_t s = 0; s < after; s++, p += at.node)
+                    store(sums + s * at.node, load(sums + s * at.node) + load(p) * state);
+            }
+            const columns in = {.call = &side, .lanes = LANES, .step = at.node};
+            what.head += net->fields;
+            what.next = (states){scratch + (1 + layer % 2) * before * LANES, 0, LANES};
+            layer_rows(1, FORWARD, &in, ranker->packed + at.own + layer * pairs_of(before) * at.node + column, h0, h, what);
+            h = what.next;
+        }
+    }
+    to[kept.logit] = *net->bias + sum(total) + first;
+}
+
+static int keep_contexts(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *scratch) {
+    const int64_t node = rank_layout_of(ranker).node;
+    float *const x = scratch + 3 * ROWS * ranker->net.fields * node;
+    float first[1];
+    vectors found = {x, first, node, node * ranker->contexts, 0};
+    for (int64_t row = 0; row < request->rows; row++) {
+        gather_block(&ranker->context, request, row, 1, &found);
+        context_row(ranker, x, first[0], to + row * context_floats(ranker), scratch);
+    }
+    return found.bad;
+}
+
+/* What is kept of candidates: their part of H0, (rows, candidate fields, node), and of first-order weights, (rows). */
+static int keep_candidates(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *first,
+                           float *scratch) {
+    const rank_layout at = rank_layout_of(ranker);
+    const int64_t after = candidates_of(ranker);
+    const dagfm_call side = side_of(ranker, after, ranker->packed + at.c);
+    int bad = 0;
+    fetch_block(&ranker->candidate, request, 0, request->rows < ROWS ? request->rows : ROWS);
+    for (int64_t row = 0; row < request->rows; row += ROWS) {
+        const int64_t left = request->rows - row, rows = left < ROWS ? left : ROWS, next = left - ROWS;
+        float *const here = to + row * after * at.node;
+        const int causal = ranker->net.connect == CAUSAL_CONNECT;
+        vectors found = {causal ? scratch : here, first + row, at.node, after * at.node, 0};
+        if (next > 0) fetch_block(&ranker->candidate, request, row + ROWS, next < ROWS ? next : ROWS);
+        gather_block(&ranker->candidate, request, row, rows, &found);
+        bad |= found.bad;
+        for (int64_t column = 0; column < at.node && causal; column += LANES) {
+            const states from = {scratch + column, after * at.node, at.node};
+            const states mixed = {here + column, after * at.node, at.node};
+#define FEW(m) connect_rows(m, LOWER, &side, from_row(from, r), from_row(mixed, r))
+            ALL_ROWS(rows);
+#undef FEW
+        }
+    }
+    return bad;
+}
+
+/* A layer of m candidates: A_t is what candidate nodes send and what the context sent. */
+INLINE void rank_layer(const int m, int64_t fields, const float *p, int64_t node, const float *sums, states h0, states h,
+                       states next, vec total[8], const float *head) {
+    vec acc[8][4];
+#define NODES(n)                                                                   \
+    do {                                                                           \
+        gathered(acc, m, n, MESSAGES, fields, p, node, h, s);                      \
+        UNROLL for (int j = 0; j < n; j++) {                                       \
+            const vec before = load(sums + (s + j) * node), weight = all(head[s + j]); \
+            UNROLL for (int r = 0; r < m; r++) {                                   \
+                acc[r][j] = (acc[r][j] + before) * load(cell(h0, r, s + j));       \
+                store(cell(next, r, s + j), acc[r][j]);                            \
+                total[r] += acc[r][j] * weight;                                    \
+            }                                                                      \
+        }                                                                          \
+    } while (0)
+    ALL_NODES(fields);
+#undef NODES
+}
+
+INLINE void rank_rows(const int m, const dagfm_ranker *ranker, const rank_layout *at, const float *context,
+                      const float *candidates, const float *first, float *out, float *scratch) {
+    const dagfm_call *net = &ranker->net;
+    const context_layout kept = context_layout_of(ranker);
+    const int64_t after = candidates_of(ranker), depth = net->depth, size = ROWS * after * LANES;
+    vec total[8];
+    UNROLL for (int r = 0; r < m; r++) total[r] = (vec){0};
+    for (int64_t column = 0; column < at->node; column += LANES) {
+        const states given = {candidates + column, after * at->node, at->node};
+        const states own = {scratch, after * LANES, LANES};
+        const states h0 = net->connect == CAUSAL_CONNECT ? own : given;
+        for (int64_t s = 0; s < after; s++) {
+            const vec start = load(context + kept.start + s * at->node + column), head = all(net->head[ranker->contexts + s]);
+            UNROLL for (int r = 0; r < m; r++) {
+                vec state = load(cell(given, r, s));
+                if (net->connect == CAUSAL_CONNECT) {
+                    state += start;
+                    store(cell(own, r, s), state);
+                }
+                total[r] += state * head;
+            }
+        }
+        states h = h0;
+        for (int64_t layer = 0; layer < depth; layer++) {
+            const float *p = ranker->packed + at->between + layer * pairs_of(after) * at->node + column;
+            const float *sums = context + kept.sums + layer * after * at->node + column;
+            const states next = {scratch + (1 + layer % 2) * size, after * LANES, LANES};
+            rank_layer(m, after, p, at->node, sums, h0, h, next, total,
+                       net->head + (layer + 1) * net->fields + ranker->contexts);
+            h = next;
+        }
+    }
+    UNROLL for (int r = 0; r < m; r++) out[r] = context[kept.logit] + first[r] + sum(total[r]);
+}
+
+/* Logits of candidates in a context. */
+static void rank(const dagfm_ranker *ranker, const float *context, const float *candidates, const float *first,
+                 int64_t rows, float *out, float *scratch) {
+    const rank_layout at = rank_layout_of(ranker);
+    const int64_t row = candidates_of(ranker) * at.node;
+#define FEW(m) rank_rows(m, ranker, &at, context, candidates + r * row, first + r, out + r, scratch)
+    ALL_ROWS(rows);
+#undef FEW
+}
+
+#endif

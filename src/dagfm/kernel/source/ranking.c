@@ -1,0 +1,60 @@
+/* What Python calls to rank candidates within a context. */
+#include "ranking.h"
+#include "request.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+extern const dagfm_ranking dagfm_base_ranking;
+#if defined(__x86_64__)
+extern const dagfm_ranking dagfm_avx2_ranking, dagfm_avx512_ranking, dagfm_avx512_narrow_ranking;
+#endif
+
+static const dagfm_ranking *version_of(const dagfm_ranker *ranker) {
+#if defined(__x86_64__)
+    if (ranker->net.version == 2) return ranker->net.size <= 8 ? &dagfm_avx512_narrow_ranking : &dagfm_avx512_ranking;
+    if (ranker->net.version == 1) return &dagfm_avx2_ranking;
+#else
+    (void)ranker;
+#endif
+    return &dagfm_base_ranking;
+}
+
+EXPORT int64_t dagfm_rank_packed(const dagfm_ranker *ranker) { return version_of(ranker)->packed(ranker); }
+
+EXPORT int64_t dagfm_rank_pack(dagfm_ranker *ranker, float *to) {
+    version_of(ranker)->pack(ranker, to);
+    ranker->packed = to;
+    return 0;
+}
+
+EXPORT int64_t dagfm_rank_scratch(const dagfm_ranker *ranker) {
+    return version_of(ranker)->scratch(ranker) * (int64_t)sizeof(float);
+}
+
+/* Floats that are kept of a context, and of a candidate. */
+EXPORT int64_t dagfm_rank_context(const dagfm_ranker *ranker) { return version_of(ranker)->context(ranker); }
+
+EXPORT int64_t dagfm_rank_candidate(const dagfm_ranker *ranker) {
+    const int64_t lanes = version_of(ranker)->lanes;
+    return (ranker->net.fields - ranker->contexts) * ((ranker->net.size + lanes - 1) / lanes * lanes);
+}
+
+/* As dagfm_score: 0; 1 where an id is no row of the table; 2 where sequences are cut wrong. */
+EXPORT int64_t dagfm_keep_contexts(const dagfm_ranker *ranker, const dagfm_request *request, float *to) {
+    if (!request_fits(&ranker->context, request)) return 2;
+    return version_of(ranker)->keep_contexts(ranker, request, to, request->scratch);
+}
+
+EXPORT int64_t dagfm_keep_candidates(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *first) {
+    if (!request_fits(&ranker->candidate, request)) return 2;
+    return version_of(ranker)->keep_candidates(ranker, request, to, first, request->scratch);
+}
+
+/* Logits (contexts, rows) of every candidate in every context. */
+EXPORT int64_t dagfm_rank(const dagfm_ranker *ranker, const float *contexts, int64_t count, const float *candidates,
+                          const float *first, int64_t rows, float *out, float *scratch) {
+    const int64_t kept = version_of(ranker)->context(ranker);
+    for (int64_t i = 0; i < count; i++)
+        version_of(ranker)->rank(ranker, contexts + i * kept, candidates, first, rows, out + i * rows, scratch);
+    return 0;
+}
