@@ -26,8 +26,8 @@ from dagfm.training.allocator import keep_freed_memory
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.table_rows import CompiledRows
 
-SETS = 8
-"""Batches that take turns, so that no row is where the step before has left it."""
+SETS = 48
+"""Batches that take turns: as many different rows as an epoch of a small log has."""
 
 
 class Ids:

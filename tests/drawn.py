@@ -6,6 +6,7 @@ import numpy as np
 
 from dagfm.kernel.calls import Weights
 from dagfm.kernel.scoring import Compiled, Source, Sums
+from dagfm.serving.quantised import expanded, quantised
 
 MISSING, FIRST = 1, 2
 
@@ -13,7 +14,7 @@ MISSING, FIRST = 1, 2
 class Case:
     """Drawn weights, a table, fields of given kinds and encoded rows of them."""
 
-    def __init__(self, message, connect, kinds, size, depth, linear=True, first_order=False, seed=0):
+    def __init__(self, message, connect, kinds, size, depth, linear=True, first_order=False, seed=0, stored="float32"):
         draw = np.random.default_rng(seed)
         fields, pairs = len(kinds), len(kinds) * (len(kinds) + 1) // 2
         self.size, self.depth = size, depth
@@ -33,11 +34,12 @@ class Case:
             columns[group] += width
             start += FIRST + 5
         self.columns = columns
-        self.table = normal(start, size + first_order)
+        self.stored = quantised(normal(start, size + first_order), stored)
+        self.table = expanded(self.stored)
         weights = Weights(
             message, connect, self.p, fields, self.q, self.c, *((self.head, self.bias) if linear else (None, None))
         )
-        self.build = lambda version=None: Compiled(weights, self.table, self.sources, version)
+        self.build = lambda version=None: Compiled(weights, self.stored, self.sources, version)
 
     def rows(self, count, seed=1):
         draw = np.random.default_rng(seed)

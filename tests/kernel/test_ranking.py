@@ -12,6 +12,7 @@ from dagfm.kernel.calls import Weights
 from dagfm.kernel.library import versions
 from dagfm.kernel.ranking import Ranker
 from dagfm.kernel.scoring import KINDS
+from dagfm.serving.quantised import KINDS as STORED
 
 pytestmark = pytest.mark.skipif(not versions(), reason="the kernel is not built or switched off")
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(not versions(), reason="the kernel is not built 
 def check(case: Case, contexts: int, many: int, count: int, version: str | None = None) -> None:
     """Every candidate in every context against its row in float64."""
     weights = Weights("inner", case.connect, case.p, len(case.sources), None, case.c, case.head, case.bias)
-    ranker = Ranker(weights, case.table, case.sources, contexts, version)
+    ranker = Ranker(weights, case.stored, case.sources, contexts, version)
     first, others = case.rows(many, seed=2), case.rows(count, seed=3)
     found = ranker.logits(ranker.contexts(*first), ranker.candidates(*others))
     assert found.shape == (many, count)
@@ -70,11 +71,13 @@ def test_candidates_score_as_their_rows_do(connect, version):
     many=st.integers(0, 3),
     count=st.integers(0, 20),
     first_order=st.booleans(),
+    stored=st.sampled_from(STORED),
     version=st.sampled_from(versions() or ("",)),
 )
-def test_any_schema_at_all(connect, kinds, share, size, depth, many, count, first_order, version):
+def test_any_schema_at_all(connect, kinds, share, size, depth, many, count, first_order, stored, version):
     contexts = 1 + int(share * (len(kinds) - 2))
-    check(Case("inner", connect, kinds, size, depth, first_order=first_order), contexts, many, count, version)
+    case = Case("inner", connect, kinds, size, depth, first_order=first_order, stored=stored)
+    check(case, contexts, many, count, version)
 
 
 def test_other_networks_and_ids_beyond_the_table_are_refused():
@@ -82,10 +85,10 @@ def test_other_networks_and_ids_beyond_the_table_are_refused():
     weights = Weights("inner", "causal", case.p, len(ALL_KINDS), None, case.c, case.head, case.bias)
     for contexts in (0, len(ALL_KINDS)):
         with pytest.raises(ValueError, match="fields of the context"):
-            Ranker(weights, case.table, case.sources, contexts)
+            Ranker(weights, case.stored, case.sources, contexts)
     with pytest.raises(ValueError, match="expected inner messages"):
-        Ranker(Weights("inner", "causal", case.p, len(ALL_KINDS), None, case.c), case.table, case.sources, 2)
-    ranker = Ranker(weights, case.table, case.sources, 2)
+        Ranker(Weights("inner", "causal", case.p, len(ALL_KINDS), None, case.c), case.stored, case.sources, 2)
+    ranker = Ranker(weights, case.stored, case.sources, 2)
     tokens, floats, sequences = case.rows(9)
     tokens[8] = 2**31 - 1
     for keep in (ranker.contexts, ranker.candidates):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dagfm.kernel.calls import CONNECTS, MESSAGES, Weights
 from dagfm.kernel.library import versions
-from dagfm.kernel.scoring import FEW, KINDS, Compiled
+from dagfm.kernel.scoring import FEW, KINDS, Compiled, Table
+from dagfm.serving.quantised import KINDS as STORED
 
 pytestmark = pytest.mark.skipif(not versions(), reason="the kernel is not built or switched off")
 
@@ -40,10 +41,11 @@ def test_logits_of_every_kind_of_field_are_those_of_float64(message, connect, li
     count=st.integers(0, 130),
     linear=st.booleans(),
     first_order=st.booleans(),
+    stored=st.sampled_from(STORED),
     version=st.sampled_from(versions() or ("",)),
 )
-def test_any_schema_at_all(message, connect, kinds, size, depth, count, linear, first_order, version):
-    case = Case(message, connect, kinds, size, depth, linear, first_order)
+def test_any_schema_at_all(message, connect, kinds, size, depth, count, linear, first_order, stored, version):
+    case = Case(message, connect, kinds, size, depth, linear, first_order, stored=stored)
     case.check(case.rows(count), version)
 
 
@@ -148,8 +150,34 @@ def test_arrays_that_do_not_fit_are_refused():
         with pytest.raises(ValueError, match="of as many rows"):
             compiled.score(*bad)
     weights = Weights("inner", "none", case.p, len(ALL_KINDS))
-    for table in (case.table[:, :2], case.table.astype(np.float64), case.table[:0], np.asfortranarray(case.table)):
+    rows = case.table
+    for table in (rows.astype(np.float64), rows[:0], np.asfortranarray(rows), rows[0]):
         with pytest.raises(ValueError, match=r"^table is"):
+            Table(table)
+    for table in (Table(rows[:, :2].copy()), Table(np.zeros((5, 6), np.float32))):
+        with pytest.raises(ValueError, match="expected 4 or 5 columns"):
             Compiled(weights, table, case.sources)
     with pytest.raises(ValueError, match="sources"):
-        Compiled(weights, case.table, case.sources[1:])
+        Compiled(weights, case.stored, case.sources[1:])
+    small = rows.astype(np.int8)
+    for scales in (None, np.ones(len(rows), np.float32), np.ones(3, np.float16)):
+        with pytest.raises(ValueError, match="scales"):
+            Table(small, scales)
+    with pytest.raises(ValueError, match="scales"):
+        Table(rows, np.ones(len(rows), np.float16))
+
+
+@pytest.mark.parametrize("version", versions())
+@pytest.mark.parametrize("stored", STORED)
+def test_smaller_tables_are_read_as_they_lie(stored, version):
+    """To the last row: nothing past the table's end is read, and half floats of every size mean what they mean."""
+    for size in (1, 3, 16, 21, 40):
+        case = Case("inner", "causal", ALL_KINDS, size, 2, first_order=size % 2 == 1, stored=stored)
+        case.check(case.rows(50), version)
+    odd = np.array([0.0, -0.0, 6e-8, -6e-8, 6.1e-5, 1.0, -1.5, 65504, -65504, 3.3e-6], np.float16)
+    case = Case("inner", "none", ["ids"], 10, 1)
+    weights = Weights("inner", "none", case.p, 1, None, None, case.head, case.bias)
+    whole = Compiled(weights, Table(odd.astype(np.float32)[None]), case.sources, version)
+    half = Compiled(weights, Table(odd[None]), case.sources, version)
+    one = np.zeros((1, 1), np.int32), np.zeros((1, 0), np.float32)
+    assert np.array_equal(half.score(*one), whole.score(*one))

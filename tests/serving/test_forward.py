@@ -19,6 +19,7 @@ from dagfm.schema import Field, Schema
 from dagfm.serving import forward
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network, embed
+from dagfm.serving.quantised import KINDS, expanded, quantised
 
 
 @pytest.fixture(params=["kernel", "numpy"], autouse=True)
@@ -143,16 +144,21 @@ def test_look_up_and_pooling_are_the_trained_embeddings(pooling: str, order: lis
             assert np.abs(found - expected).max() <= 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden", [(), (5, 3)])
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("type", ["inner", "outer", "kernel"])
-def test_encoded_rows_score_as_their_embeddings_do(type: str, first_order: bool, hidden: tuple[int, ...]) -> None:
+def test_encoded_rows_score_as_their_embeddings_do(
+    type: str, first_order: bool, hidden: tuple[int, ...], kind: str
+) -> None:
     """Look-up and network in one call of the kernel, where it has such messages, against one after the other."""
     schema = Schema.of(tuple(Field(**{**field, "side": None}) for field in FIELDS))
     encoder = fitted(schema, click_log(300), "rows")
     trained, network = _pair(type, "causal", 2, len(schema), 5, hidden, first_order)
-    table = np.random.default_rng(0).normal(size=(encoder.spans.total, 5 + first_order)).astype(np.float32)
-    scorer = EncodedScorer(network, table, schema, encoder.spans)
+    drawn = np.random.default_rng(0).normal(size=(encoder.spans.total, 5 + first_order)).astype(np.float32)
+    stored = quantised(drawn, kind)
+    table = expanded(stored)
+    scorer = EncodedScorer(network, stored, schema, encoder.spans)
     for frame in (click_log(150, seed=9), click_log(3, seed=2), click_log(1)[:0]):
         rows = encoder.encode(frame)
         embedded = embed(table, schema, encoder.spans, rows)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from oracle import fitted
 import dagfm
 from dagfm.kernel.library import versions
 from dagfm.schema import Field, Schema
-from dagfm.serving.bundle import Bundle
+from dagfm.serving.bundle import Bundle, write_bundle
 from dagfm.serving.scorer import Scorer
 
 LOG = click_log(400)
@@ -187,6 +191,31 @@ def test_what_is_slower_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
         (line,) = caplog.messages
         assert "rank scores every candidate as a row of its own" in line
         assert reason in line or not versions()
+
+
+@pytest.mark.skipif(not versions() or not hasattr(os, "fork"), reason="the kernel is not built, or no fork here")
+def test_a_forked_worker_scores_and_ranks_as_its_parent_does(tmp_path: Path) -> None:
+    """What stays with a thread of the parent serves the child; dicts do not need polars, whose threads would not."""
+    scorer = scorer_of(SCORER_FIELDS - {"position"}, CANDIDATE - {"position"}, "none")
+    row = LOG.row(0, named=True)
+    write_bundle(tmp_path / "bundle", scorer.bundle)
+    code = f"""
+import os
+import dagfm
+scorer = dagfm.load({str(tmp_path / "bundle")!r})
+def scores():
+    return [*scorer.predict([{row!r}]).tolist(), *scorer.rank({row!r}, [{row!r}] * 3).scores.tolist()]
+expected = scores()
+child = os.fork()
+if child == 0:
+    os._exit(0 if scores() == expected else 3)
+print(expected[0], os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    score, status = done.stdout.split()
+    assert float(score) == pytest.approx(float(scorer.predict([row])[0]), abs=1e-6)
+    assert status == "0"
 
 
 def test_a_runs_bundle_ranks_as_it_predicts(finished: Finished) -> None:

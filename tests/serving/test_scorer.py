@@ -143,6 +143,12 @@ def test_what_is_no_table_is_refused(scorer: dagfm.Scorer, rows: Any) -> None:
         scorer.predict(rows)
 
 
+def test_a_warm_scorer_scores_the_same(finished: Finished, rows: pl.DataFrame) -> None:
+    warm = dagfm.load(finished.bundle)
+    warm.warm_up()
+    assert np.array_equal(warm.predict(rows), dagfm.load(finished.bundle).predict(rows))
+
+
 def test_calibration_is_applied(finished: Finished, tmp_path: Path, rows: pl.DataFrame) -> None:
     bundle = dagfm.load(finished.bundle).bundle
     from dataclasses import replace

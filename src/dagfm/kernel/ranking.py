@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dagfm.kernel.calls import Floats, Weights
 from dagfm.kernel.library import VERSIONS, Call, chosen_version, library
-from dagfm.kernel.scoring import Model, Request, Source, aligned, check, columns_of, fill, model_of
+from dagfm.kernel.scoring import Model, Request, Source, Table, aligned, check, columns_of, fill, model_of
 
 Sequences = Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]]
 
@@ -46,7 +46,7 @@ class Ranker:
     """Inner messages, no connect layer or a causal one, and a linear head; thread-safe."""
 
     def __init__(
-        self, weights: Weights, table: Floats, sources: Sequence[Source], contexts: int, version: str | None = None
+        self, weights: Weights, table: Table, sources: Sequence[Source], contexts: int, version: str | None = None
     ) -> None:
         """As ``Compiled``; the first ``contexts`` fields are the context's. Raises ValueError for another network."""
         native, version = library(), version or chosen_version()

@@ -17,6 +17,9 @@ from dagfm.kernel.library import VERSIONS, Call, chosen_version, library
 KINDS = ("ids", "sum", "mean", "max", "numbers")
 """How encoded rows hold a field, in the order of the kernel's numbers; the middle ones are pooled sequences."""
 
+FORMATS = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int8))
+"""Of the table, in the order of the kernel's numbers."""
+
 FEW = 64
 """Up to this many rows a request's arrays are copied: the copy costs less than asking NumPy for an address."""
 
@@ -48,6 +51,8 @@ class Model(ctypes.Structure):
         ("table", ctypes.c_void_p),
         ("table_rows", ctypes.c_int64),
         ("width", ctypes.c_int64),
+        ("format", ctypes.c_int64),
+        ("scales", ctypes.c_void_p),
         ("sources", ctypes.POINTER(_Source)),
         *((name, ctypes.c_int64) for name in ("tokens", "floats", "sequences")),
         ("packed", ctypes.c_void_p),
@@ -76,22 +81,40 @@ class Sums:
     """(B,) the first-order part of the logits, where there is one."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """The embedding table as it lies in memory. Raises ValueError where it is none."""
+
+    rows: NDArray[Any]
+    """(rows, D), or (rows, D + 1) with first-order weights in the last column: float32, finite float16, or int8."""
+    scales: NDArray[np.float16] | None = None
+    """(rows,) of int8: what a row's numbers are multiplied by."""
+
+    def __post_init__(self) -> None:
+        rows, scales = self.rows, self.scales
+        if rows.dtype not in FORMATS or rows.ndim != 2 or not rows.flags.c_contiguous or not len(rows):
+            kinds = ", ".join(map(str, FORMATS))
+            raise ValueError(f"table is {rows.dtype} {rows.shape}, expected contiguous rows of {kinds}")
+        if (scales is not None) != (rows.dtype == np.int8):
+            raise ValueError("scales belong to an int8 table, and to no other")
+        if scales is not None and (scales.dtype != np.float16 or scales.shape != rows.shape[:1]):
+            raise ValueError(f"scales are {scales.dtype} {scales.shape}, expected float16 {rows.shape[:1]}")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 class Compiled:
     """A table and a network that score encoded rows; any number of threads may do so at once."""
 
-    def __init__(self, weights: Weights, table: Floats, sources: Sequence[Source], version: str | None = None) -> None:
-        """``table`` (rows, D), or (rows, D + 1) with first-order weights in the last column; one source a field.
-
-        Raises ValueError where the sizes do not fit together.
-        """
+    def __init__(self, weights: Weights, table: Table, sources: Sequence[Source], version: str | None = None) -> None:
+        """One source a field. Raises ValueError where the sizes do not fit together."""
         native, version = library(), version or chosen_version()
         assert native is not None and version is not None, "callers ask whether the kernel is available"
-        size = weights.p.shape[2]
-        if table.dtype != np.float32 or table.ndim != 2 or not table.flags.c_contiguous or not len(table):
-            raise ValueError(f"table is {table.dtype} {table.shape}, expected contiguous float32 (rows, {size})")
-        if table.shape[1] not in (size, size + 1) or len(sources) != weights.fields:
+        size, width = weights.p.shape[2], table.rows.shape[1]
+        if width not in (size, size + 1) or len(sources) != weights.fields:
             raise ValueError(
-                f"table is {table.shape} with {len(sources)} sources, expected {size} or {size + 1} columns and "
+                f"table is {table.rows.shape} with {len(sources)} sources, expected {size} or {size + 1} columns and "
                 f"{weights.fields} sources"
             )
         self._weights, self._table = weights, table  # what the addresses below are of
@@ -101,7 +124,7 @@ class Compiled:
         native.dagfm_pack(ctypes.addressof(model), aligned(self._packed))
         self._address = ctypes.addressof(model)
         self._score, self._scratch = native.dagfm_score, native.dagfm_score_scratch
-        self._linear, self._first_order = weights.head is not None, table.shape[1] > size
+        self._linear, self._first_order = weights.head is not None, width > size
         self._width = 1 if self._linear else weights.sums
         self._local = threading.local()
 
@@ -180,11 +203,14 @@ def columns_of(sources: Sequence[Source]) -> tuple[int, int, int]:
 
 
 def model_of(
-    weights: Weights, table: Floats, sources: Sequence[Source], columns: tuple[int, int, int], version: str
+    weights: Weights, table: Table, sources: Sequence[Source], columns: tuple[int, int, int], version: str
 ) -> Model:
     """``dagfm_model`` of these fields in rows with so many ``columns``; weights and table have to outlive it."""
     array = (_Source * len(sources))(*(_Source(KINDS.index(one.kind), *one[1:]) for one in sources))
-    model = Model(table=table.ctypes.data, table_rows=len(table), width=table.shape[1])
+    model = Model(table=table.rows.ctypes.data, table_rows=len(table), width=table.rows.shape[1])
+    model.format = FORMATS.index(table.rows.dtype)
+    if table.scales is not None:
+        model.scales = table.scales.ctypes.data
     model.net, model.sources = weights.call, array
     model.net.version, model.net.fields = VERSIONS.index(version), len(sources)
     model.tokens, model.floats, model.sequences = columns

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.encoding.spans import Spans
 from dagfm.kernel.ranking import Ranker
-from dagfm.kernel.scoring import Compiled, Source, Sums
+from dagfm.kernel.scoring import Compiled, Source, Sums, Table
 from dagfm.schema import Schema
 from dagfm.serving.forward import Network, embed
-
-Floats = NDArray[np.float32]
+from dagfm.serving.quantised import expanded
 
 
 class EncodedScorer:
     """A table and a network; thread-safe."""
 
-    def __init__(self, network: Network, table: Floats, schema: Schema, spans: Spans) -> None:
-        """``table`` (rows, D), (rows, D + 1) with first-order weights; ``spans`` says which rows are whose."""
+    def __init__(self, network: Network, table: Table, schema: Schema, spans: Spans) -> None:
+        """``spans`` says which rows of the table are whose; the kernel reads any table as it is, NumPy as float32."""
         self._network, self._table, self._schema, self._spans = network, table, schema, spans
-        self._compiled = None
+        self._compiled, self._expanded = None, None
         if network.compiled is not None:
-            self._table = np.ascontiguousarray(table)
-            self._compiled = Compiled(network.compiled, self._table, sources(schema, spans))
+            self._compiled = Compiled(network.compiled, table, sources(schema, spans))
+        else:
+            self._expanded = expanded(table)
 
     def logits(self, rows: Rows) -> Float32:
         """Logits (B,) of B encoded rows. Raises IndexError where an id is no row of the table."""
         if self._compiled is None:
-            return self._network.logits(embed(self._table, self._schema, self._spans, rows))
+            assert self._expanded is not None
+            return self._network.logits(embed(self._expanded, self._schema, self._spans, rows))
         sequences = [(one.offsets, one.values) for one in rows.sequences]
         found = self._compiled.score(rows.tokens, rows.floats, sequences)
         return self._network.finished(found.states, found.first) if isinstance(found, Sums) else found

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
+from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, read_bundle
@@ -30,14 +32,26 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
+        table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
         prefix = "network."
         own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
-        network = Network(bundle.network, own, len(self.schema), table.shape[1])
+        network = Network(bundle.network, own, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
         reason = why_not(self.schema, bundle.network, chosen_version() is not None)
         self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
+
+    def warm_up(self) -> None:
+        """Score and rank a row of nothing, so that the first request finds made what is made once.
+
+        Weights and indexes stay mapped: their rows come as they are asked for. Call it in the process that serves: the
+        threads of polars do not outlive a fork.
+        """
+        nothing = dict.fromkeys(self.schema.columns)
+        self.predict([nothing])
+        self.predict(pl.DataFrame([pl.Series(name, [None]) for name in nothing]))
+        if self.schema.has_sides:
+            self.rank(nothing, [nothing])
 
     @property
     def schema(self) -> Schema:

@@ -3,9 +3,7 @@
 #define DAGFM_GATHER_H
 
 #include "lanes.h"
-#include "scoring.h"
-
-typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
+#include "table_rows.h"
 
 /* Where rows of the block lie: fields `field` floats apart, filled up with zeros to whole vectors. */
 typedef struct {
@@ -22,26 +20,22 @@ typedef struct {
     lane_bits rest; /* the last columns, where they are fewer than LANES */
 } look_up;
 
-INLINE const float *table_row(const look_up *in, int64_t row) {
+/* The row of the table, the first where it has no such one. */
+INLINE int64_t table_row(const look_up *in, int64_t row) {
     const int out = (uint64_t)row >= (uint64_t)in->model->table_rows;
     in->to->bad |= out;
-    return in->model->table + (out ? 0 : row) * in->model->width;
+    return out ? 0 : row;
 }
 
-/* LANES columns from `column` on of a row of the table, those past the last zero. */
-INLINE vec row_lanes(const look_up *in, const float *row, int64_t column) {
-    const int64_t left = in->model->net.size - column;
-    if (left >= LANES) return load(row + column);
-    const float *const end = in->model->table + in->model->table_rows * in->model->width;
-    if (row + column + LANES > end) return load_part(row + column, left);
-    return (vec)((lane_bits)load(row + column) & in->rest);
+INLINE vec row_lanes(const look_up *in, int64_t row, int64_t column) {
+    return table_lanes(in->model, row, column, in->rest);
 }
 
 #define EACH_COLUMN for (int64_t column = 0; column < in->model->net.size; column += LANES)
 
-INLINE void take_row(const look_up *in, const float *row, float *x, float *first) {
+INLINE void take_row(const look_up *in, int64_t row, float *x, float *first) {
     EACH_COLUMN store(x + column, row_lanes(in, row, column));
-    if (first) *first += row[in->model->net.size];
+    if (first) *first += table_number(in->model, row, in->model->net.size);
 }
 
 /* The sum, mean or maximum of table rows. */
@@ -60,9 +54,9 @@ static void pool_rows(const look_up *in, const dagfm_source *source, const int32
     }
     if (!first) return;
     const int64_t size = in->model->net.size;
-    float pooled = table_row(in, source->start + ids[0])[size];
+    float pooled = table_number(in->model, table_row(in, source->start + ids[0]), size);
     for (int64_t i = 1; i < count; i++) {
-        const float value = table_row(in, source->start + ids[i])[size];
+        const float value = table_number(in->model, table_row(in, source->start + ids[i]), size);
         pooled = !maximum ? pooled + value : pooled > value ? pooled : value;
     }
     *first += pooled * share;
@@ -85,7 +79,8 @@ static void scale_rows(const look_up *in, const dagfm_source *source, const floa
     }
     for (int64_t i = 0; first && i < source->width; i++)
         if (numbers[i] == numbers[i])
-            *first += table_row(in, source->start + FIRST_ROW + i)[in->model->net.size] * numbers[i];
+            *first += numbers[i] *
+                      table_number(in->model, table_row(in, source->start + FIRST_ROW + i), in->model->net.size);
 }
 
 /* Where each sequence's values start. */
@@ -98,7 +93,7 @@ INLINE const int32_t *values_of(const dagfm_model *model, const dagfm_request *r
 
 /* Ask for the table rows of a block's tokens, which a large table has far away. */
 static void fetch_block(const dagfm_model *model, const dagfm_request *request, int64_t first, int64_t rows) {
-    const int64_t bytes = model->width * (int64_t)sizeof(float);
+    const int64_t bytes = model->width * number_bytes(model);
     for (int64_t f = 0; f < model->net.fields; f++) {
         const dagfm_source *source = model->sources + f;
         if (source->kind != IDS) continue;

@@ -161,8 +161,8 @@ static int keep_candidates(const dagfm_ranker *ranker, const dagfm_request *requ
     return bad;
 }
 
-/* A layer of m candidates: A_t is what candidate nodes send and what the context sent. */
-INLINE void rank_layer(const int m, int64_t fields, const float *p, int64_t node, const float *sums, states h0, states h,
+/* A layer of m candidates: A_t is what candidate nodes send and what the context sent; of the last no state is kept. */
+INLINE void rank_layer(const int m, const int last, int64_t fields, const float *p, int64_t node, const float *sums, states h0, states h,
                        states next, vec total[8], const float *head) {
     vec acc[8][4];
 #define NODES(n)                                                                   \
@@ -172,7 +172,7 @@ INLINE void rank_layer(const int m, int64_t fields, const float *p, int64_t node
             const vec before = load(sums + (s + j) * node), weight = all(head[s + j]); \
             UNROLL for (int r = 0; r < m; r++) {                                   \
                 acc[r][j] = (acc[r][j] + before) * load(cell(h0, r, s + j));       \
-                store(cell(next, r, s + j), acc[r][j]);                            \
+                if (!last) store(cell(next, r, s + j), acc[r][j]);                 \
                 total[r] += acc[r][j] * weight;                                    \
             }                                                                      \
         }                                                                          \
@@ -208,8 +208,11 @@ INLINE void rank_rows(const int m, const dagfm_ranker *ranker, const rank_layout
             const float *p = ranker->packed + at->between + layer * pairs_of(after) * at->node + column;
             const float *sums = context + kept.sums + layer * after * at->node + column;
             const states next = {scratch + (1 + layer % 2) * size, after * LANES, LANES};
-            rank_layer(m, after, p, at->node, sums, h0, h, next, total,
-                       net->head + (layer + 1) * net->fields + ranker->contexts);
+            const float *head = net->head + (layer + 1) * net->fields + ranker->contexts;
+            if (layer + 1 < depth)
+                rank_layer(m, 0, after, p, at->node, sums, h0, h, next, total, head);
+            else
+                rank_layer(m, 1, after, p, at->node, sums, h0, h, next, total, head);
             h = next;
         }
     }

@@ -7,6 +7,8 @@
 enum { UNKNOWN_ROW, MISSING_ROW, FIRST_ROW };     /* rows of every field, as schema.py has them */
 enum { IDS, POOLED_SUM, POOLED_MEAN, POOLED_MAX, NUMBERS }; /* how encoded rows hold a field */
 
+enum { FLOAT32, FLOAT16, INT8 }; /* format */
+
 /* Where a field's vector comes from. */
 typedef struct {
     int64_t kind;
@@ -17,8 +19,10 @@ typedef struct {
 
 typedef struct {
     dagfm_call net;              /* sizes and weights; rows, strides, x, out and scratch are a request's */
-    const float *table;          /* (table_rows, width) */
+    const void *table;           /* (table_rows, width) */
     int64_t table_rows, width;   /* D, and one more with first-order weights */
+    int64_t format;              /* of the table's numbers */
+    const uint16_t *scales;      /* INT8: what a row's numbers are multiplied by, (table_rows) half floats */
     const dagfm_source *sources; /* (F) */
     int64_t tokens, floats, sequences; /* how many columns encoded rows have of each */
     float *packed;               /* what dagfm_pack makes of the weights, or NULL where it needs none */

@@ -1,0 +1,45 @@
+"""Smaller embedding tables: half floats, or 8-bit integers with a scale for each row; and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.errors import InputError
+from dagfm.kernel.scoring import Table
+
+KINDS = ("float32", "float16", "int8")
+
+_MOST = 127
+
+
+def quantised(table: NDArray[np.float32], kind: str) -> Table:
+    """The table (rows, width) in numbers of this kind, the nearest to its own.
+
+    float16 cuts off what training never made, numbers beyond 65,504. int8: a row's largest number is 127 steps of a
+    size of its own, a half float. Raises InputError for another kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"weights are {kind!r}, expected {', '.join(KINDS)}")
+    if kind == "float32":
+        return Table(np.ascontiguousarray(table, np.float32))
+    largest = float(np.finfo(np.float16).max)
+    if kind == "float16":
+        return Table(np.clip(table, -largest, largest).astype(np.float16))
+    steps = np.abs(table).max(axis=1, initial=0.0) / _MOST
+    scales = np.minimum(steps, largest).astype(np.float16)
+    scales = np.where(scales < steps, np.nextafter(scales, np.float16(largest)), scales)  # no number is cut off
+    sizes = np.where(scales > 0, scales, np.float16(1)).astype(np.float32)
+    whole = np.rint(table / sizes[:, None])
+    return Table(np.clip(whole, -_MOST, _MOST).astype(np.int8), scales)
+
+
+def expanded(table: Table) -> NDArray[np.float32]:
+    """Its numbers (rows, width) as float32."""
+    numbers: NDArray[Any] = table.rows
+    if table.scales is None:
+        return np.asarray(numbers, np.float32)
+    whole: NDArray[np.float32] = numbers.astype(np.float32) * table.scales[:, None].astype(np.float32)
+    return whole
