@@ -9,7 +9,6 @@ import numpy as np
 
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Indices
-from dagfm.errors import InputError
 from dagfm.schema import UNKNOWN
 from dagfm.server.answers import RefusedError
 from dagfm.serving.scorer import Scorer
@@ -20,22 +19,18 @@ Candidates = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 def rank(
     scorer: Scorer, context: Mapping[str, Any], candidates: Candidates, top: int | None
 ) -> tuple[Indices, Float32]:
-    """The ``top`` best of ``candidates`` for one ``context``: their indices, best first, and their scores.
+    """The ``top`` best of ``candidates`` for one ``context``: their indices, best first, and their scores."""
+    ranked = scorer.rank(context, _as_columns(candidates), top=top)
+    return ranked.indices, ranked.scores
 
-    Without a ``rank`` of the scorer's own the rows are put together and predicted: the same order, more work.
-    """
-    if (own := getattr(scorer, "rank", None)) is not None:
-        ranked = own(context, candidates, top=top)
-        return ranked.indices, ranked.scores
-    if not scorer.schema.has_sides:
-        raise InputError("the model's schema names no context and candidate fields, so there is nothing to rank")
-    if isinstance(candidates, Mapping):
-        count = max(map(len, candidates.values()), default=0)
-        scores = scorer.predict({**{name: [value] * count for name, value in context.items()}, **candidates})
-    else:
-        scores = scorer.predict([{**context, **candidate} for candidate in candidates])
-    order = np.argsort(-scores, kind="stable")[:top]
-    return order, scores[order]
+
+def _as_columns(candidates: Candidates) -> Candidates:
+    """A list of candidates as columns, which the scorer's ``rank`` encodes several times faster; a key that only some
+    have is a missing value of the others, in both."""
+    if isinstance(candidates, Mapping) or not candidates:
+        return candidates
+    names = dict.fromkeys(name for candidate in candidates for name in candidate)
+    return {name: [candidate.get(name) for candidate in candidates] for name in names} if names else candidates
 
 
 def explain(scorer: Scorer, rows: Any) -> Any:

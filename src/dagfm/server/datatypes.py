@@ -19,7 +19,7 @@ NUMBERS: dict[str, np.dtype[Any]] = {
 }
 DATATYPES = (*NUMBERS, "BYTES")
 
-Column = NDArray[Any] | list[str]
+Elements = NDArray[Any] | list[str]
 """The elements of a tensor in row-major order."""
 
 _LENGTH = struct.Struct("<I")
@@ -39,7 +39,7 @@ _NESTED: dict[str, msgspec.json.Decoder[list[list[Any]]]] = {
 }
 
 
-def from_bytes(data: memoryview, datatype: str, count: int, name: str) -> Column:
+def from_bytes(data: memoryview, datatype: str, count: int, name: str) -> Elements:
     """The ``count`` elements of a binary tensor. Raises RefusedError (400) where the bytes hold something else."""
     if datatype == "BYTES":
         return _texts(data, count, name)
@@ -52,7 +52,7 @@ def from_bytes(data: memoryview, datatype: str, count: int, name: str) -> Column
     return numbers
 
 
-def from_json(data: bytes, datatype: str, count: int, name: str) -> Column:
+def from_json(data: bytes, datatype: str, count: int, name: str) -> Elements:
     """The ``count`` elements of a JSON tensor, flat or nested. Raises RefusedError (400) for anything else."""
     kind = "O" if datatype == "BYTES" else NUMBERS[datatype].kind
     try:
@@ -63,7 +63,7 @@ def from_json(data: bytes, datatype: str, count: int, name: str) -> Column:
                 found = [value for row in _NESTED[kind].decode(data) for value in row]
             except msgspec.ValidationError:
                 found = _FLAT[kind].decode(data)  # its complaint is of what most clients send
-        column: Column = found if kind == "O" else np.array(found, NUMBERS[datatype])
+        column: Elements = found if kind == "O" else np.array(found, NUMBERS[datatype])
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
         raise RefusedError(400, f"input '{name}': its data is not {datatype}: {error}") from None
     if len(column) != count:
@@ -71,9 +71,10 @@ def from_json(data: bytes, datatype: str, count: int, name: str) -> Column:
     return column
 
 
-def _texts(data: memoryview, count: int, name: str) -> list[str]:
+def _texts(data: memoryview | bytes, count: int, name: str) -> list[str]:
     """Each element is its length, uint32 little-endian, and so many bytes of UTF-8."""
-    ascii_alone = bytes(data).isascii()
+    data = bytes(data)
+    ascii_alone = data.isascii()
     # Of ASCII alone, text is cut at once instead of decoding every piece: half the time.
     whole = str(data, "ascii") if ascii_alone else data
     read, position = _LENGTH.unpack_from, 0

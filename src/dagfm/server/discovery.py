@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dagfm import __version__
-from dagfm.schema import Schema
 from dagfm.server import openapi
 from dagfm.server.answers import Answer, error, to_json
 from dagfm.server.call import Call
+from dagfm.server.columns import Column
 from dagfm.server.infer import OUTPUT
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.messages import IndexBody, read
@@ -48,7 +49,7 @@ class Discovery:
                     "name": served.model,
                     "versions": list(model.versions),
                     "platform": "dagfm",
-                    "inputs": inputs(served.scorer.schema),
+                    "inputs": inputs(served.columns),
                     "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1]}],
                 }
             )
@@ -82,19 +83,16 @@ class Discovery:
         return Answer(openapi.page(openapi.description(self._repository)), 200, b"text/html; charset=utf-8")
 
 
-def inputs(schema: Schema) -> list[dict[str, Any]]:
+def inputs(columns: Mapping[str, Column]) -> list[dict[str, Any]]:
     """What an infer request of this model holds: its columns as tensors, as clients that ask first will send them."""
-    found = []
-    for column in schema.columns:
-        fields = [one for one in schema if one.cross is None and one.source == column]
-        numbers = all(one.type in ("float", "float_seq") for one in fields)
-        shape = [-1]
-        if any(one.type == "float_seq" for one in fields):
-            shape = [-1, max(one.width for one in fields)]
-        elif any(one.type == "token_seq" and one.separator is None for one in fields):
-            shape = [-1, -1]
-        found.append({"name": column, "datatype": "FP32" if numbers else "BYTES", "shape": shape})
-    return found
+    return [
+        {
+            "name": name,
+            "datatype": "FP32" if column.numbers else "BYTES",
+            "shape": [-1, column.width or -1] if column.lists else [-1],
+        }
+        for name, column in columns.items()
+    ]
 
 
 def _lines(model: Model, repository: Repository) -> list[dict[str, str]]:

@@ -26,9 +26,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Call], Answer]
 AsyncHandler = Callable[[Call], Awaitable[Answer]]
 
-INLINE = 32 << 10
-"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs .2 ms more, so that
-probes and small requests do not wait for it."""
+INLINE = 128 << 10
+"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
+and small requests do not wait for it."""
 
 _CLIENT_GONE = 499
 """What logs and figures call a request whose client hung up (as nginx does)."""

@@ -12,9 +12,9 @@ from msgspec import UNSET
 
 from dagfm.encoding.rows import Float32
 from dagfm.errors import listed, suggestion
-from dagfm.schema import Schema
 from dagfm.server.answers import Answer, RefusedError, to_json
-from dagfm.server.datatypes import DATATYPES, Column, from_bytes, from_json
+from dagfm.server.columns import Column
+from dagfm.server.datatypes import DATATYPES, Elements, from_bytes, from_json
 from dagfm.server.messages import InferBody, Tensor, Wish, read
 
 HEADER = b"inference-header-content-length"
@@ -32,7 +32,7 @@ class Request:
     """Whether the scores travel as bytes."""
 
 
-def parse(body: bytes, header: bytes | None, schema: Schema, most: int) -> Request:
+def parse(body: bytes, header: bytes | None, expected: Mapping[str, Column], most: int) -> Request:
     """Read a request; ``header`` is the value of Inference-Header-Content-Length where it was sent.
 
     Raises RefusedError: 413 for more than ``most`` rows, 400 naming the tensor for everything else that is wrong.
@@ -44,9 +44,9 @@ def parse(body: bytes, header: bytes | None, schema: Schema, most: int) -> Reque
     columns: dict[str, Any] = {}
     rows: int | None = None
     for tensor in asked.inputs:
-        if tensor.name not in schema.columns:
-            near = suggestion(tensor.name, schema.columns)
-            raise RefusedError(400, f"unexpected input '{tensor.name}'; expected: {listed(schema.columns)}.{near}")
+        if tensor.name not in expected:
+            near = suggestion(tensor.name, expected)
+            raise RefusedError(400, f"unexpected input '{tensor.name}'; expected: {listed(expected)}.{near}")
         if tensor.name in columns:
             raise RefusedError(400, f"input '{tensor.name}' is given twice")
         count = _count(tensor)
@@ -55,15 +55,15 @@ def parse(body: bytes, header: bytes | None, schema: Schema, most: int) -> Reque
                 413, f"input '{tensor.name}' holds {tensor.shape[0]} rows, at most {most} are taken at once"
             )
         elements, rest = _elements(tensor, count, rest)
-        columns[tensor.name] = _cells(elements, tensor, schema)
+        columns[tensor.name] = _cells(elements, tensor, expected[tensor.name])
         if rows is not None and tensor.shape[0] != rows:
             raise RefusedError(400, f"input '{tensor.name}' holds {tensor.shape[0]} rows, those before it {rows}")
         rows = tensor.shape[0]
     if len(rest):
         raise RefusedError(400, f"{len(rest)} bytes follow that belong to no input")
-    missing = [name for name in schema.columns if name not in columns]
+    missing = [name for name in expected if name not in columns]
     if missing:
-        raise RefusedError(400, f"input '{missing[0]}' is missing; expected: {listed(schema.columns)}")
+        raise RefusedError(400, f"input '{missing[0]}' is missing; expected: {listed(expected)}")
     return Request(asked.id, columns, rows or 0, _binary(asked.outputs, asked.parameters))
 
 
@@ -101,7 +101,7 @@ def _count(tensor: Tensor) -> int:
     return math.prod(tensor.shape)
 
 
-def _elements(tensor: Tensor, count: int, rest: memoryview) -> tuple[Column, memoryview]:
+def _elements(tensor: Tensor, count: int, rest: memoryview) -> tuple[Elements, memoryview]:
     """A tensor's elements, and the bytes that belong to those after it."""
     parameters = tensor.parameters or {}
     if "shared_memory_region" in parameters:
@@ -120,12 +120,10 @@ def _elements(tensor: Tensor, count: int, rest: memoryview) -> tuple[Column, mem
     return from_bytes(rest[:size], tensor.datatype, count, tensor.name), rest[size:]
 
 
-def _cells(elements: Column, tensor: Tensor, schema: Schema) -> Any:
+def _cells(elements: Elements, tensor: Tensor, column: Column) -> Any:
     """One cell a row: shape [n, 1] is a value a row, unless the column's field takes lists and text would be cut."""
     width = tensor.shape[1] if len(tensor.shape) == 2 else 1
-    fields = [one for one in schema if one.cross is None and one.source == tensor.name]
-    lists = any(one.type == "float_seq" or (one.type == "token_seq" and one.separator is None) for one in fields)
-    if len(tensor.shape) == 1 or (width == 1 and not lists):
+    if len(tensor.shape) == 1 or (width == 1 and not column.lists):
         return elements
     if isinstance(elements, list):
         return [elements[row * width : (row + 1) * width] for row in range(tensor.shape[0])]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from dagfm.server.columns import Column, columns_of
 from dagfm.serving.scorer import Scorer
 
 
@@ -18,6 +20,11 @@ class Served:
     """The folder's number, or the bundle's fingerprint where it is not one of several."""
     fingerprint: str
     scorer: Scorer
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that a row needs."""
+        return columns_of(self.scorer.schema)
 
     @property
     def label(self) -> str:

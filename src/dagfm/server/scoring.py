@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dagfm.encoding.rows import Float32
 from dagfm.server import abilities, infer
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
+from dagfm.server.columns import as_rows
 from dagfm.server.compression import inflate
 from dagfm.server.messages import PredictBody, RankBody, read
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
 from dagfm.server.settings import Limits
+
+log = logging.getLogger(__name__)
 
 EXPLAINED = 1000
 """Rows of an explain request: each answer is some kilobytes."""
@@ -32,14 +37,14 @@ class Scoring:
         self._repository, self._metrics, self._limits = repository, metrics, limits
         self._sampled: dict[str, float] = {}
         self._sampling = threading.Lock()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="sampling")
 
     def infer(self, call: Call) -> Answer:
         """``POST /v2/models/NAME/infer``."""
         served, body = self._begin(call)
-        schema = served.scorer.schema
-        request = infer.parse(body, call.headers.get(infer.HEADER), schema, self._limits.rows)
+        request = infer.parse(body, call.headers.get(infer.HEADER), served.columns, self._limits.rows)
         call.rows = request.rows
-        scores = served.scorer.predict(request.columns)
+        scores = served.scorer.predict(as_rows(request.columns, served.columns))
         self._count(served, request.columns, scores)
         return infer.answer(request, served.model, served.version, scores)
 
@@ -48,7 +53,7 @@ class Scoring:
         served, body = self._begin(call)
         rows = read(body, PredictBody).rows
         call.rows = self._checked(rows, "rows", self._limits.rows)
-        scores = served.scorer.predict(rows)
+        scores = served.scorer.predict(as_rows(rows, served.columns) if isinstance(rows, dict) else rows)
         self._count(served, rows, scores)
         return Answer(to_json({"scores": scores}))
 
@@ -96,6 +101,12 @@ class Scoring:
         sample = (
             {name: cells[:_SAMPLED] for name, cells in rows.items()} if isinstance(rows, Mapping) else rows[:_SAMPLED]
         )
-        for field, (unknown, ids) in abilities.unknown_counts(served.scorer, sample).items():
-            self._metrics.unknown.labels(served.model, field).inc(unknown)
-            self._metrics.ids.labels(served.model, field).inc(ids)
+        self._aside.submit(self._count_unknown, served, sample)
+
+    def _count_unknown(self, served: Served, rows: Any) -> None:
+        try:
+            for field, (unknown, ids) in abilities.unknown_counts(served.scorer, rows).items():
+                self._metrics.unknown.labels(served.model, field).inc(unknown)
+                self._metrics.ids.labels(served.model, field).inc(ids)
+        except Exception:
+            log.exception("model %s: unknown ids cannot be counted", served.model)

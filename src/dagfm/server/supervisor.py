@@ -132,8 +132,11 @@ class Supervisor:
 
     def _patience(self) -> float:
         """Seconds until something is to be done without being asked."""
-        moments = [*self._starts, *([self._next_look] if self._poll else []), time.monotonic() + 1.0]
-        return max(0.0, min(moments) - time.monotonic())
+        now = time.monotonic()
+        moments = [now + 1.0]
+        if self._ending is None:
+            moments += [*self._starts, *([self._next_look] if self._poll else [])]
+        return max(0.0, min(moments) - now)
 
     def _start(self) -> None:
         environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, _MULTIPROCESS: self._folder}

@@ -6,6 +6,7 @@ It loads and warms every model before it accepts, so a connection never meets a 
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import os
@@ -91,6 +92,9 @@ def main(control: int, listening: int) -> int:
             channel.send(failed=f"model {name}: {'; '.join(report.failures.values())}")
             return 2
         changes.commit(name)
+    # What is there now stays; looking through it for garbage would halt requests for as long as many of them take.
+    gc.collect()
+    gc.freeze()
     commands = Commands(channel, changes)
     app = build(settings, repository, metrics, commands, lifecycle)
 
