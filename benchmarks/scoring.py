@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 from functools import partial
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from networks import in_turns
+from numpy.typing import NDArray
 
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
@@ -23,8 +25,10 @@ from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network, embed
 
 
-def network_of(message: str, connect: str, fields: int, size: int, depth: int) -> Network:
-    """A drawn network as a bundle has it."""
+def network_arrays(
+    message: str, connect: str, fields: int, size: int, depth: int
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """Configuration and parameters of a drawn network, as a bundle has them."""
     draw, pairs = np.random.default_rng(0), fields * (fields + 1) // 2
     shapes = {"p": (depth, pairs, size), "head.weight": (1, fields * (depth + 1)), "head.bias": (1,)}
     if message == "outer":
@@ -32,7 +36,12 @@ def network_of(message: str, connect: str, fields: int, size: int, depth: int) -
     if connect != "none":
         shapes["connect_layer"] = (pairs,) if connect == "causal" else (fields, fields)
     arrays = {name: (draw.normal(size=shape) / fields**0.5).astype(np.float32) for name, shape in shapes.items()}
-    return Network({"type": message, "depth": depth, "connect": connect}, arrays, fields, size)
+    return {"type": message, "depth": depth, "connect": connect}, arrays
+
+
+def network_of(message: str, connect: str, fields: int, size: int, depth: int) -> Network:
+    """The network itself."""
+    return Network(*network_arrays(message, connect, fields, size, depth), fields, size)
 
 
 def plain(message: str, connect: str, fields: int, size: int, depth: int) -> Network:

@@ -14,7 +14,7 @@ from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
-from dagfm.serving.bundle import Bundle, read_bundle
+from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network
 
@@ -96,7 +96,4 @@ def load(path: str | Path, verify: bool = False) -> Scorer:
     ``path`` is a bundle directory, or a run directory that holds one. Raises InputError naming the file when it is not
     a bundle, was written by a newer dagfm, or is truncated or altered.
     """
-    directory = Path(path)
-    if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
-        directory = directory / "bundle"
-    return Scorer(read_bundle(directory, verify))
+    return Scorer(read_bundle(bundle_in(path), verify))
