@@ -58,6 +58,17 @@ class Bundle:
     golden: Golden | None = None
     """None in a bundle of an earlier dagfm."""
 
+    @property
+    def table(self) -> NDArray[np.float32]:
+        """The embedding table (rows, D), (rows, D + 1) with first-order weights."""
+        return np.asarray(self.arrays["embedding.weight"], np.float32)
+
+    @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The network's arrays under their own names."""
+        prefix = "network."
+        return {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
+
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
     """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""

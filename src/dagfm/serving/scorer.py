@@ -29,10 +29,8 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        table = np.asarray(bundle.arrays["embedding.weight"], np.float32)
-        prefix = "network."
-        own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
-        network = Network(bundle.network, own, len(self.schema), table.shape[1])
+        table = bundle.table
+        network = Network(bundle.network, bundle.parameters, len(self.schema), table.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
 
