@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from networks import ReferenceDAGFM, in_turns
+from numpy.typing import NDArray
 
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.frames import to_frame
@@ -36,27 +38,34 @@ Step = Callable[[], object]
 COUNTS = (1, 100, 1000)
 
 
+def network_arrays(
+    message: str, connect: str, fields: int, size: int, depth: int
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """Configuration and parameters of a drawn network, as a bundle has them."""
+    draw, pairs = np.random.default_rng(0), fields * (fields + 1) // 2
+    shapes = {"p": (depth, pairs, size), "head.weight": (1, fields * (depth + 1)), "head.bias": (1,)}
+    if message == "outer":
+        shapes["q"] = shapes["p"]
+    if connect != "none":
+        shapes["connect_layer"] = (pairs,) if connect == "causal" else (fields, fields)
+    arrays = {name: (draw.normal(size=shape) / fields**0.5).astype(np.float32) for name, shape in shapes.items()}
+    return {"type": message, "depth": depth, "connect": connect}, arrays
+
+
 class Model:
     """A drawn scorer of string fields of which the last are the candidate's."""
 
     def __init__(self, message: str, connect: str, args: argparse.Namespace) -> None:
         self.fields, self.size, self.depth = args.fields, args.size, args.depth
         self.each, self.context = args.ids // args.fields, args.fields - args.candidate
-        draw, pairs = np.random.default_rng(0), args.fields * (args.fields + 1) // 2
+        draw = np.random.default_rng(0)
         side = ["context"] * self.context + ["candidate"] * args.candidate
         schema = Schema(fields=tuple(Field(name=f"f{node}", side=side[node]) for node in range(args.fields)))
         self.tokens = [f"{number * 2654435761 % 2**32:08x}" for number in range(self.each)]
         vocabulary = Vocabulary(pl.Series(self.tokens), pl.Series(np.ones(self.each, np.int64)))
         self.encoder = Encoder(schema, dict.fromkeys(schema.names, vocabulary))
-        shapes = {"p": (self.depth, pairs, self.size), "head.weight": (1, self.fields * (self.depth + 1))}
-        shapes["head.bias"] = (1,)
-        if message == "outer":
-            shapes["q"] = shapes["p"]
-        if connect != "none":
-            shapes["connect_layer"] = (pairs,) if connect == "causal" else (self.fields, self.fields)
-        self.own = {name: (draw.normal(size=shape) / 6).astype(np.float32) for name, shape in shapes.items()}
+        self.network, self.own = network_arrays(message, connect, self.fields, self.size, self.depth)
         self.table = draw.normal(size=(self.encoder.spans.total, self.size)).astype(np.float32) / 6
-        self.network = {"type": message, "depth": self.depth, "connect": connect}
         arrays = {"embedding.weight": self.table, **{f"network.{name}": value for name, value in self.own.items()}}
         self.scorer = Scorer(Bundle(self.encoder, self.network, arrays, {"scale": 1.0, "shift": 0.0}, {}))
         self.draw = draw

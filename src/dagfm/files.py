@@ -43,6 +43,23 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_directory(directory: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling of ``directory``; on success it takes its place, else it is removed."""
+    fresh, old = (directory.with_name(f".{directory.name}.{word}.tmp") for word in ("new", "old"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        shutil.rmtree(old, ignore_errors=True)
+        if directory.exists():
+            directory.rename(old)
+        fresh.rename(directory)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
 def remove_leftovers(directory: Path) -> None:
     """Remove what killed writers left half-written anywhere under ``directory``, which nobody writes now."""
     for temporary in list(directory.rglob(".*.tmp")):
@@ -157,9 +174,15 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     return manifest
 
 
+def lies_within(directory: Path, name: str) -> bool:
+    """Whether the file ``name``, relative to ``directory``, is one below it, wherever links lead."""
+    top, path = directory.resolve(), (directory / name).resolve()
+    return path != top and path.is_relative_to(top)
+
+
 def _check(directory: Path, name: str, expected: dict[str, Any], kind: str, large: int | None) -> None:
     path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
+    if not lies_within(directory, name):
         raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
     if not path.is_file():
         raise InputError(f"{path}: missing; the {kind} is incomplete")

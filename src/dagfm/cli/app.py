@@ -20,8 +20,9 @@ from dagfm import __version__
 from dagfm.cli.data import data
 from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
+from dagfm.cli.patch import patch
 
-VERBS = ("init", "fit", "distil", "evaluate", "predict", "serve")
+VERBS = ("init", "fit", "distil", "evaluate", "predict", "export", "serve")
 """In the order of ``--help``, which is the order in which one meets them."""
 
 
@@ -76,4 +77,5 @@ def _global_options(
 
 for _verb in VERBS:
     app.command(_verb)(getattr(import_module(f"dagfm.cli.{_verb}"), _verb))
+app.add_typer(patch, name="patch")
 app.add_typer(data, name="data")

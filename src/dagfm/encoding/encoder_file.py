@@ -59,7 +59,7 @@ def write_indexes(encoder: Encoder, directory: Path) -> list[str]:
     for name, vocabulary in encoder.vocabularies.items() if chosen_version() else ():
         index = index_of(vocabulary)
         if index is not None:
-            names.append(_index_file(encoder.schema, name))
+            names.append(index_file(encoder.schema, name))
             with replacing(directory / names[-1]) as temporary:
                 index.memory.tofile(temporary)
     return names
@@ -67,7 +67,7 @@ def write_indexes(encoder: Encoder, directory: Path) -> list[str]:
 
 def read_indexes(directory: Path, schema: Schema) -> dict[str, TokenIndex]:
     """The indexes that ``write_indexes`` wrote, by the vocabulary's field, mapped; none without the kernel."""
-    paths = {one.name: directory / _index_file(schema, one.name) for one in schema if one.has_vocabulary}
+    paths = {one.name: directory / index_file(schema, one.name) for one in schema if one.has_vocabulary}
     return {name: TokenIndex.mapped(path) for name, path in paths.items() if chosen_version() and path.is_file()}
 
 
@@ -112,7 +112,7 @@ def read_encoder(directory: Path, indexes: Mapping[str, TokenIndex] | None = Non
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
     vocabularies = {
-        one.name: _read_vocabulary(directory / _file("vocabulary", schema, one.name), indexes.get(one.name))
+        one.name: _read_vocabulary(directory / vocabulary_file(schema, one.name), indexes.get(one.name))
         for one in schema
         if one.has_vocabulary
     }
@@ -125,8 +125,14 @@ def _file(folder: str, schema: Schema, name: str) -> str:
     return f"{folder}/{schema.names.index(name):03d}.parquet"
 
 
-def _index_file(schema: Schema, name: str) -> str:
-    return _file("vocabulary", schema, name).removesuffix(".parquet") + ".index"
+def vocabulary_file(schema: Schema, name: str) -> str:
+    """Where the vocabulary of the field ``name`` lies, relative to the encoder's directory."""
+    return _file("vocabulary", schema, name)
+
+
+def index_file(schema: Schema, name: str) -> str:
+    """Where its index lies."""
+    return vocabulary_file(schema, name).removesuffix(".parquet") + ".index"
 
 
 def _read_vocabulary(path: Path, index: TokenIndex | None) -> Vocabulary:

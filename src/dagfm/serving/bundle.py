@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,13 +15,13 @@ from safetensors import safe_open
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder, read_indexes, read_schema, write_encoder, write_indexes
 from dagfm.errors import InputError
-from dagfm.files import open_sealed, read_json, seal, write_bytes, write_json
+from dagfm.files import MANIFEST, open_sealed, read_json, replacing_directory, seal, write_bytes, write_json
 from dagfm.kernel.tokens import TokenIndex
 from dagfm.serving.weights import mapped, packed
 
 KIND = "bundle"
 FORMAT = 1
-_WEIGHTS = "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
 _GOLDEN = "golden.json"
 
@@ -59,27 +58,38 @@ class Bundle:
     golden: Golden | None = None
     """None in a bundle of an earlier dagfm."""
 
+    @property
+    def table(self) -> NDArray[np.float32]:
+        """The embedding table (rows, D), (rows, D + 1) with first-order weights."""
+        return np.asarray(self.arrays["embedding.weight"], np.float32)
+
+    @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """The network's arrays under their own names."""
+        prefix = "network."
+        return {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
+
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
     """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""
-    fresh = directory.with_name(f".{directory.name}.new.tmp")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh)
-    arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
-    write_bytes(fresh / _WEIGHTS, packed(arrays))
-    write_json(fresh / _CALIBRATION, dict(bundle.calibration))
-    names += [_WEIGHTS, _CALIBRATION]
-    if bundle.golden is not None:
-        write_json(fresh / _GOLDEN, asdict(bundle.golden))
-        names.append(_GOLDEN)
-    seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
-    old = directory.with_name(f".{directory.name}.old.tmp")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.rename(old)
-    fresh.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_directory(directory) as fresh:
+        names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh)
+        arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
+        write_bytes(fresh / WEIGHTS, packed(arrays))
+        write_json(fresh / _CALIBRATION, dict(bundle.calibration))
+        names += [WEIGHTS, _CALIBRATION]
+        if bundle.golden is not None:
+            write_json(fresh / _GOLDEN, asdict(bundle.golden))
+            names.append(_GOLDEN)
+        seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
+
+
+def bundle_in(path: str | Path) -> Path:
+    """The bundle that ``path`` is, or that lies in the run ``path``; ``path`` itself where there is neither."""
+    directory = Path(path)
+    if not (directory / MANIFEST).exists() and (directory / "bundle" / MANIFEST).exists():
+        return directory / "bundle"
+    return directory
 
 
 def holds(directory: Path, bundle: Bundle) -> bool:
@@ -99,7 +109,7 @@ def sizes(directory: Path) -> dict[str, int]:
     """Bytes on disk of the whole ``bundle``, and in memory of its ``embedding`` and its ``network``."""
     found = {"bundle": sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())}
     found |= {"embedding": 0, "network": 0}
-    with safe_open(directory / _WEIGHTS, "numpy") as file:
+    with safe_open(directory / WEIGHTS, "numpy") as file:
         names: list[str] = file.keys()
         for name in names:
             part = file.get_slice(name)
@@ -116,7 +126,7 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
     Raises InputError naming the file when the directory is not a bundle, is newer than this dagfm, or is damaged.
     """
     manifest = open_sealed(directory, KIND, FORMAT, None if verify else LARGE)
-    arrays = mapped(directory / _WEIGHTS)
+    arrays = mapped(directory / WEIGHTS)
     calibration = read_json(directory / _CALIBRATION)
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
     indexes = read_indexes(directory, read_schema(directory))

@@ -49,9 +49,16 @@ def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
 class Network:
     """A DAGFM ready to score (KD-DAGFM); for NumPy the packed triangle is unpacked once into batched matrices."""
 
-    def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, size: int) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        fields: int,
+        size: int,
+        compiled: bool = True,
+    ) -> None:
         """``arrays`` are the network's parameters under their own names, without a prefix; ``size`` is the width of the
-        table: D, and one more with first-order weights.
+        table: D, and one more with first-order weights. ``compiled``: in the kernel where there is one.
 
         Raises InputError naming a parameter that is missing or of another shape than ``config`` asks for.
         """
@@ -67,7 +74,8 @@ class Network:
             self.deep_weight = np.asarray(arrays["head.deep_weight"], np.float32)[0]
         self.head = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
         self.bias = float(arrays["head.bias"].reshape(-1)[0])
-        self.compiled = _compiled(config, arrays, fields, bool(self.hidden)) if available(self.type) else None
+        in_kernel = compiled and available(self.type)
+        self.compiled = _compiled(config, arrays, fields, bool(self.hidden)) if in_kernel else None
         if self.compiled is not None:
             return
         sources, targets = np.triu_indices(fields)

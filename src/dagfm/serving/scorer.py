@@ -16,7 +16,7 @@ from dagfm.kernel.library import chosen_version
 from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
-from dagfm.serving.bundle import Bundle, read_bundle
+from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
 from dagfm.serving.encoded import EncodedScorer
 from dagfm.serving.forward import Network
 from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, best, why_not
@@ -33,9 +33,7 @@ class Scorer:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
-        prefix = "network."
-        own = {name.removeprefix(prefix): value for name, value in bundle.arrays.items() if name.startswith(prefix)}
-        network = Network(bundle.network, own, len(self.schema), table.rows.shape[1])
+        network = Network(bundle.network, bundle.parameters, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
         reason = why_not(self.schema, bundle.network, chosen_version() is not None)
@@ -157,7 +155,4 @@ def load(path: str | Path, verify: bool = False) -> Scorer:
     ``path`` is a bundle directory, or a run directory that holds one. Raises InputError naming the file when it is not
     a bundle, was written by a newer dagfm, or is truncated or altered.
     """
-    directory = Path(path)
-    if not (directory / "manifest.json").exists() and (directory / "bundle" / "manifest.json").exists():
-        directory = directory / "bundle"
-    return Scorer(read_bundle(directory, verify))
+    return Scorer(read_bundle(bundle_in(path), verify))

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,21 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return b"".join((struct.pack("<Q", size + spaces), data[8 : 8 + size], b" " * spaces, data[8 + size :]))
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where an array lies in the data of a safetensors file."""
+
+    name: str
+    kind: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    def of(self, data: NDArray[np.uint8]) -> NDArray[Any]:
+        """The array, a view of the file's ``data``."""
+        return data[self.start : self.end].view(self.kind).reshape(self.shape)
+
+
 def mapped(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors file, read-only, read from disk as they are used.
 
@@ -39,16 +55,37 @@ def mapped(path: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         memory = np.asarray(np.memmap(path, np.uint8, "r"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); the bundle is damaged") from None
+    arrays, beginning = placed(memory, path)
+    data = memory[beginning:]
+    if arrays and arrays[-1].end > len(data):
+        raise InputError(f"{path}: not a safetensors file (it is cut off); the bundle is damaged")
+    return {one.name: one.of(data) for one in arrays}
+
+
+def placed(memory: NDArray[np.uint8], path: Path) -> tuple[list[Placed], int]:
+    """The arrays of a safetensors file in the order of their bytes, and how many bytes come before them.
+
+    ``memory``: the file, or no more than its beginning. Raises InputError naming ``path`` where it is none.
+    """
+    try:
         (size,) = struct.unpack("<Q", memory[:8].tobytes())
         header = json.loads(memory[8 : 8 + size].tobytes())
-        data = memory[8 + size :]
-        return {name: _array(data, part) for name, part in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        arrays = [_placed(name, part) for name, part in header.items() if name != "__metadata__"]
+        arrays.sort(key=lambda one: (one.start, one.end))
+        end = 0
+        for one in arrays:
+            if one.start != end:  # as the format demands
+                raise ValueError(f"'{one.name}' starts at byte {one.start}, expected {end}")
+            end = one.end
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); the bundle is damaged") from None
+    return arrays, 8 + size
 
 
-def _array(data: NDArray[np.uint8], part: Mapping[str, Any]) -> NDArray[Any]:
+def _placed(name: str, part: Mapping[str, Any]) -> Placed:
     kind, shape, (start, end) = np.dtype(_TYPES[part["dtype"]]), tuple(part["shape"]), part["data_offsets"]
-    if not 0 <= start <= end <= len(data) or end - start != math.prod(shape) * kind.itemsize:
+    if end - start != math.prod(shape) * kind.itemsize:
         raise ValueError(f"bytes {start} to {end} are no {kind} {shape}")
-    return data[start:end].view(kind).reshape(shape)
+    return Placed(name, kind, shape, start, end)
