@@ -232,6 +232,16 @@ def test_what_was_damaged_is_redone_once_it_is_deleted(home: Path, broken: Path,
     assert weights(run) == weights(home / "whole")
 
 
+def test_a_checkpoint_of_another_version_is_refused(
+    home: Path, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(broken, run)
+    monkeypatch.setattr("dagfm.training.checkpoint._FORMAT", 3)
+    with pytest.raises(dagfm.InputError, match=r"checkpoint\.json: checkpoint of another version .*; delete .*student"):
+        _fit(home, run)
+
+
 @pytest.mark.parametrize("change", [{"epoch": 1}, {"best": 0.9}, {"more": 1}])
 def test_an_altered_state_is_refused(home: Path, broken: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     run = tmp_path / "run"

@@ -13,6 +13,8 @@ from dagfm.errors import InputError
 from dagfm.files import digest, fingerprint, read_json, write_bytes, write_json
 
 _STATE = "checkpoint.json"
+_FORMAT = 2
+"""Of what the tensors are called and mean; 1 had no table rows that make up for steps."""
 
 
 def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any], position: str) -> None:
@@ -22,7 +24,7 @@ def save_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str
     """
     name = f"checkpoint-{position}.safetensors"
     write_tensors(directory / name, tensors)
-    whole = {**state, "tensors": name, "sha256": digest(directory / name)}
+    whole = {**state, "format": _FORMAT, "tensors": name, "sha256": digest(directory / name)}
     write_json(directory / _STATE, {**whole, "fingerprint": fingerprint(whole)})
     _remove_tensors(directory, keep=name)
 
@@ -44,6 +46,10 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
         raise InputError(f"{path}: not a checkpoint; delete {directory} to start this phase again") from None
     if altered:
         raise InputError(f"{path}: checkpoint is altered; delete {directory} to start this phase again")
+    if state.get("format") != _FORMAT:
+        raise InputError(
+            f"{path}: checkpoint of another version of dagfm; delete {directory} to start this phase again"
+        )
     if tensors.parent != directory or not tensors.is_file() or digest(tensors) != expected:
         raise InputError(
             f"{tensors}: checkpoint is missing, truncated or altered; delete {directory} to start this phase again"
