@@ -6,6 +6,7 @@ gradient is its decay, wait until it is looked up again and are then made up for
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from dagfm.training.averaging import WeightAverage
 from dagfm.training.history import EPSILON, History
 
 
-class TableRows:
+class TableRows(ABC):
     """Adam (Kingma and Ba, ICLR 2015), row-wise Adagrad or SGD, with decay, over the rows of one table.
 
     Adagrad has one square a row, the sum of the means of its gradients' squares, as fbgemm has it; decay is no part of
@@ -39,17 +40,17 @@ class TableRows:
         self.last = zeros((rows,), weight.device, np.int32)
         """(rows,): the step up to which each row and its moments reach."""
 
+    @abstractmethod
     def opened(self, batch: Batch) -> Batch:
         """The batch as the model is to have it: its rows caught up with the steps so far."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, rate: float, average: WeightAverage | None) -> Tensor:
         """Move the rows of the batch in hand, which has its gradient, and their average; returns which (U,) rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self) -> None:
         """Catch all rows of the table up, so that it is what it stands for."""
-        raise NotImplementedError
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, beside the weights."""
@@ -102,11 +103,8 @@ class CompiledRows(TableRows):
 class TorchRows(TableRows):
     """In torch, to the same numbers up to rounding."""
 
-    @torch.no_grad()
     def opened(self, batch: Batch) -> Batch:
-        ids = batch.ids if batch.maxima is None else torch.cat([batch.ids, batch.maxima.ids])
-        self._catch_up(torch.unique(ids))
-        batch, self._batch = look_up(self.weight, batch)
+        batch, self._batch = look_up(self.weight, batch, self._catch_up)
         return batch
 
     @torch.no_grad()

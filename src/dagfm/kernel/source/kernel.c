@@ -4,14 +4,13 @@
  * is left behind for a fork to break. Which rows a thread gets depends on the number of threads alone, and gradients
  * are added up in the order of the threads, so that a number of threads always gives the same bytes.
  */
-#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "call.h"
+#include "threads.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define MOST_THREADS 256
 #define LEAST_WORK (4 << 20) /* multiply-adds that are worth a thread */
 
 extern const dagfm_version dagfm_base;
@@ -125,8 +124,6 @@ static void run(const dagfm_call *call, int backward) {
     const int64_t threads = threads_of(call);
     const dagfm_version *version = version_of(call);
     share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS] = {0};
     const int64_t own = rounded(version->scratch(call, backward));
     float *gradients = call->scratch + threads * own;
     for (int64_t t = 0; t < threads; t++) {
@@ -141,15 +138,10 @@ static void run(const dagfm_call *call, int backward) {
             }
         }
         if (call->loss) shares[t].call.loss = &shares[t].loss;
-        if (t > 0) started[t] = pthread_create(&others[t], NULL, work, &shares[t]) == 0;
     }
-    work(&shares[0]);
+    in_threads(work, shares, sizeof(share), threads);
     if (call->loss) *call->loss = shares[0].loss;
     for (int64_t t = 1; t < threads; t++) {
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            work(&shares[t]); /* the system has no thread left: the same rows, later */
         if (call->loss) *call->loss += shares[t].loss;
         if (!backward) continue;
         part sums[PARTS], parts[PARTS];

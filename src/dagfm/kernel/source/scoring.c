@@ -1,11 +1,10 @@
 /* What Python calls to score encoded rows: checks what is pointed at and divides the rows among threads. */
-#include <pthread.h>
 #include <stddef.h>
 
 #include "request.h"
+#include "threads.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define MOST_THREADS 256
 #define LEAST_WORK (4 << 20) /* multiply-adds that are worth a thread */
 
 extern const dagfm_scoring dagfm_base_scoring;
@@ -71,20 +70,12 @@ EXPORT int64_t dagfm_score(const dagfm_model *model, const dagfm_request *reques
     if (threads == 1) return version_of(&model->net)->score(model, request, 0, request->rows, request->scratch);
     const int64_t own = rounded(version_of(&model->net)->scratch(model));
     share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS] = {0}, bad = 0;
+    int bad = 0;
     for (int64_t t = 0; t < threads; t++) {
         const int64_t first = request->rows * t / threads, end = request->rows * (t + 1) / threads;
         shares[t] = (share){model, request, first, end - first, request->scratch + t * own, 0};
-        if (t > 0) started[t] = pthread_create(&others[t], NULL, work, &shares[t]) == 0;
     }
-    work(&shares[0]);
-    for (int64_t t = 1; t < threads; t++) {
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            work(&shares[t]); /* the system has no thread left: the same rows, later */
-    }
+    in_threads(work, shares, sizeof(share), threads);
     for (int64_t t = 0; t < threads; t++) bad |= shares[t].bad;
     return bad;
 }

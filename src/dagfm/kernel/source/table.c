@@ -3,13 +3,12 @@
  * Every bag and every row belongs to one thread, and a row's gradients are added up in the order of its ids: the bytes
  * are the same for any number of threads.
  */
-#include <pthread.h>
 #include <string.h>
 
 #include "call.h"
+#include "threads.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define MOST_THREADS 64
 #define LEAST_ROWS 4096 /* that are worth a thread */
 #define HASH_AHEAD 24
 
@@ -68,19 +67,9 @@ static void divide(const dagfm_table *call, part run, int64_t count) {
     int64_t threads = call->threads < 1 + count / LEAST_ROWS ? call->threads : 1 + count / LEAST_ROWS;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS] = {0};
-    for (int64_t t = 0; t < threads; t++) {
+    for (int64_t t = 0; t < threads; t++)
         shares[t] = (share){call, run, count * t / threads, count * (t + 1) / threads, call->scratch + t * call->size};
-        if (t > 0) started[t] = pthread_create(&others[t], NULL, work, &shares[t]) == 0;
-    }
-    work(&shares[0]);
-    for (int64_t t = 1; t < threads; t++) {
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            work(&shares[t]);
-    }
+    in_threads(work, shares, sizeof(share), threads);
 }
 
 EXPORT void dagfm_pool(const dagfm_table *call) { divide(call, version_at(call->version)->pool, call->bags); }
