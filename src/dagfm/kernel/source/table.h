@@ -50,6 +50,25 @@ static void pool_bags(const dagfm_table *in, int64_t first, int64_t end, float *
     }
 }
 
+/* Ids first .. end - 1: the gradient of each one's bag, added to that of its row in `out` (table rows, D). */
+static void scatter_bags(const dagfm_table *in, int64_t first, int64_t end, float *scratch) {
+    (void)scratch;
+    const int64_t size = in->size;
+    for (int64_t value = first; value < end; value++) {
+        if (value + AHEAD < end) ask_for(in->out + in->ids[value + AHEAD] * size, size);
+        const float *from = in->grad + (in->owners ? in->owners[value] : value) * size;
+        float *to = in->out + in->ids[value] * size;
+        const float share = in->shares ? in->shares[value] : 1;
+#define PART(lanes_)                                                                \
+    do {                                                                            \
+        const int64_t lanes = lanes_;                                               \
+        store_part(to + d, GET(to + d) + GET(from + d) * share, lanes);             \
+    } while (0)
+        ALL_COLUMNS(size);
+#undef PART
+    }
+}
+
 #define LONGEST 256 /* idle steps taken at once */
 #define FIRST 4
 
