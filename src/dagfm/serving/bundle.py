@@ -16,6 +16,7 @@ from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder, read_indexes, read_schema, write_encoder, write_indexes
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, open_sealed, read_json, replacing_directory, seal, write_bytes, write_json
+from dagfm.kernel.scoring import Table
 from dagfm.kernel.tokens import TokenIndex
 from dagfm.serving.weights import mapped, packed
 
@@ -48,7 +49,7 @@ class Bundle:
     network: Mapping[str, Any]
     """The network's configuration, ``connect`` resolved."""
     arrays: Arrays
-    """``embedding.weight`` and ``network.*``."""
+    """``embedding.weight``, of int8 ``embedding.scales``, and ``network.*``."""
     calibration: Mapping[str, float]
     """The served probability is sigmoid(scale * logit + shift)."""
     card: Mapping[str, Any]
@@ -59,9 +60,9 @@ class Bundle:
     """None in a bundle of an earlier dagfm."""
 
     @property
-    def table(self) -> NDArray[np.float32]:
+    def table(self) -> Table:
         """The embedding table (rows, D), (rows, D + 1) with first-order weights."""
-        return np.asarray(self.arrays["embedding.weight"], np.float32)
+        return Table(self.arrays["embedding.weight"], self.arrays.get("embedding.scales"))
 
     @property
     def parameters(self) -> dict[str, NDArray[Any]]:
@@ -70,10 +71,13 @@ class Bundle:
         return {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
 
 
-def write_bundle(directory: Path, bundle: Bundle) -> None:
-    """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""
+def write_bundle(directory: Path, bundle: Bundle, indexed: float = 0) -> None:
+    """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete.
+
+    Vocabularies of fewer than ``indexed`` tokens get no index; it is made whenever the bundle is loaded.
+    """
     with replacing_directory(directory) as fresh:
-        names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh)
+        names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh, indexed)
         arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
         write_bytes(fresh / WEIGHTS, packed(arrays))
         write_json(fresh / _CALIBRATION, dict(bundle.calibration))
@@ -90,6 +94,16 @@ def bundle_in(path: str | Path) -> Path:
     if not (directory / MANIFEST).exists() and (directory / "bundle" / MANIFEST).exists():
         return directory / "bundle"
     return directory
+
+
+def check_target(directory: Path) -> None:
+    """Raise InputError where ``directory`` is something that a bundle must not replace: neither one, nor empty."""
+    if not directory.exists() or (directory / MANIFEST).is_file():
+        return
+    if not directory.is_dir() or any(directory.iterdir()):
+        raise InputError(
+            f"{directory}: is there and is no bundle; name a folder to be made, or a bundle to be replaced"
+        )
 
 
 def holds(directory: Path, bundle: Bundle) -> bool:
