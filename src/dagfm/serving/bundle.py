@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import safe_open
 
 from dagfm.encoding.encoder import Encoder
@@ -18,6 +19,7 @@ from dagfm.errors import InputError
 from dagfm.files import MANIFEST, open_sealed, read_json, replacing_directory, seal, write_bytes, write_json
 from dagfm.kernel.scoring import Table
 from dagfm.kernel.tokens import TokenIndex
+from dagfm.serving.reference import Reference
 from dagfm.serving.weights import mapped, packed
 
 KIND = "bundle"
@@ -25,6 +27,7 @@ FORMAT = 1
 WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
 _GOLDEN = "golden.json"
+_REFERENCE = "reference.json"
 
 LARGE = 1 << 20
 """Bytes of a file that a start does not read through."""
@@ -58,6 +61,8 @@ class Bundle:
     """Of vocabularies, by their field; those that lack one are indexed when a scorer is made."""
     golden: Golden | None = None
     """None in a bundle of an earlier dagfm."""
+    reference: Reference | None = None
+    """What rows looked like where it was made; None in a bundle of an earlier dagfm."""
 
     @property
     def table(self) -> Table:
@@ -85,6 +90,9 @@ def write_bundle(directory: Path, bundle: Bundle, indexed: float = 0) -> None:
         if bundle.golden is not None:
             write_json(fresh / _GOLDEN, asdict(bundle.golden))
             names.append(_GOLDEN)
+        if bundle.reference is not None:
+            write_bytes(fresh / _REFERENCE, bundle.reference.model_dump_json().encode())
+            names.append(_REFERENCE)
         seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
 
 
@@ -145,4 +153,13 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
     indexes = read_indexes(directory, read_schema(directory))
     golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
-    return Bundle(read_encoder(directory, indexes), manifest["network"], arrays, calibration, card, indexes, golden)
+    reference = _read_reference(directory / _REFERENCE) if _REFERENCE in manifest["files"] else None
+    encoder = read_encoder(directory, indexes)
+    return Bundle(encoder, manifest["network"], arrays, calibration, card, indexes, golden, reference)
+
+
+def _read_reference(path: Path) -> Reference:
+    try:
+        return Reference.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path}: no distributions that this dagfm knows ({error}); the bundle is damaged") from None
