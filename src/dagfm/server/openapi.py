@@ -99,6 +99,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         f"{v1}:predict": _post(
             "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
         ),
+        f"{v1}/drift": _get("How far requests lie from the rows that the model was made on"),
         f"{v1}:explain": _post("Where each score comes from", predict, 400, 413, 429, 501, example={"rows": [example]}),
     }  # fmt: skip
     if schema.has_sides:

@@ -13,7 +13,6 @@ from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
-from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
@@ -32,7 +31,7 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
+        table = bundle.table
         network = Network(bundle.network, bundle.parameters, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
@@ -79,7 +78,13 @@ class Scorer:
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
-        encoded = self.encode(rows, origin)
+        return self._in_chunks(self.encode(rows, origin), advance)
+
+    def served_encoded(self, rows: Rows) -> Float64:
+        """Return the calibrated logits (N,) of N encoded rows; raises as ``score_encoded``."""
+        return self._served(self._in_chunks(rows))
+
+    def _in_chunks(self, encoded: Rows, advance: Advance | None = None) -> Float32:
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
