@@ -16,7 +16,7 @@ from dagfm.errors import InputError
 from dagfm.kernel.ranking import KeptCandidates, Ranker
 from dagfm.schema import Schema
 
-Encode = Callable[[Any, str, list[str]], Rows]
+Encode = Callable[[Any, str, frozenset[str]], Rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,8 @@ class Prefixes:
         self._schema, self._encode, self._logits = schema, encode, logits
         self._ranker = None if isinstance(kept, str) else kept
         self._untold = kept if isinstance(kept, str) else ""
-        self._columns = columns_of(schema, "context"), columns_of(schema, "candidate")
+        self._columns = own = columns_of(schema, "context"), columns_of(schema, "candidate")
+        self._others = frozenset(own[1]) - frozenset(own[0]), frozenset(own[0]) - frozenset(own[1])
 
     def context(self, rows: Any, origin: str = "context") -> Context:
         """A context from its columns in a dict, or several contexts from any rows that ``Scorer.predict`` takes."""
@@ -73,7 +74,7 @@ class Prefixes:
         given = [dict(rows)] if single else rows
         if self._ranker is None:
             return Context(self, single, self._frame(given, 0, origin))
-        encoded = self._encode(given, origin, self._others(0))
+        encoded = self._encode(given, origin, self._others[0])
         return Context(self, single, self._ranker.contexts(*_parts(encoded)))
 
     def candidates(self, rows: Any, origin: str = "candidates") -> Candidates:
@@ -81,7 +82,7 @@ class Prefixes:
         self._check()
         if self._ranker is None:
             return Candidates(self, self._frame(rows, 1, origin))
-        encoded = self._encode(rows, origin, self._others(1))
+        encoded = self._encode(rows, origin, self._others[1])
         return Candidates(self, self._ranker.candidates(*_parts(encoded)))
 
     def logits(self, context: Context, candidates: Candidates) -> Float32:
@@ -112,13 +113,10 @@ class Prefixes:
     def _frame(self, rows: Any, side: int, origin: str) -> pl.DataFrame:
         """The columns of one side, checked by encoding them."""
         frame = to_frame(rows, origin)
-        self._encode(frame, origin, self._others(side))
+        self._encode(frame, origin, self._others[side])
         return (
             frame.select(self._columns[side]) if frame.columns else pl.DataFrame({x: [] for x in self._columns[side]})
         )
-
-    def _others(self, side: int) -> list[str]:
-        return [name for name in self._columns[1 - side] if name not in self._columns[side]]
 
 
 def best(logits: Float32, top: int | None) -> Int64:
