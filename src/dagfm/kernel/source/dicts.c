@@ -174,8 +174,8 @@ static int read_dict(reading *in, int64_t row, PyObject *dict, PyObject **values
     for (int64_t i = 0; i < in->columns->count; i++) {
         values[i] = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(in->columns->keys, i));
         if (!values[i]) return NOT_COVERED;
-        __builtin_prefetch(values[i], 0, 3);
-        __builtin_prefetch((const char *)values[i] + sizeof(PyASCIIObject), 0, 3);
+        fetch(values[i]);
+        fetch((const char *)values[i] + sizeof(PyASCIIObject));
     }
     return read_cells(in, row, values);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fetch.h"
+
 #define INDEX_MAGIC 0x3178646e6d666764 /* "dgfmndx1" */
 #define LONGEST_TOKEN ((1 << 24) - 1)
 
@@ -76,7 +78,7 @@ static inline uint64_t first_slot(const token_index *index, uint64_t hash) {
 }
 
 static inline void fetch_slot(const token_index *index, uint64_t hash) {
-    __builtin_prefetch(index->slot + first_slot(index, hash), 0, 2);
+    fetch(index->slot + first_slot(index, hash));
 }
 
 static inline int same_bytes(const uint8_t *a, const uint8_t *b, int64_t size) {
@@ -99,7 +101,7 @@ static inline int may_hold(const token_index *index, const index_slot *slot, uin
 /* Ask for the bytes that a look-up is going to compare. */
 static inline void fetch_bytes(const token_index *index, uint64_t hash, int64_t size) {
     const index_slot *slot = index->slot + first_slot(index, hash);
-    if (slot->row && may_hold(index, slot, hash, size)) __builtin_prefetch(index->bytes + (slot->place >> 24), 0, 3);
+    if (slot->row && may_hold(index, slot, hash, size)) fetch(index->bytes + (slot->place >> 24));
 }
 
 /* The token's rank, or -1. */
