@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from drawn import Case
@@ -22,12 +24,14 @@ def check(case: Case, contexts: int, many: int, count: int, version: str | None 
     weights = Weights("inner", case.connect, case.p, len(case.sources), None, case.c, case.head, case.bias)
     ranker = Ranker(weights, case.stored, case.sources, contexts, version)
     first, others = case.rows(many, seed=2), case.rows(count, seed=3)
-    found = ranker.logits(ranker.contexts(*first), ranker.candidates(*others))
-    assert found.shape == (many, count)
+    kept = ranker.contexts(*first)
+    ways = ranker.logits(kept, ranker.candidates(*others)), ranker.once(kept, *others)
     for row in range(many):
         merged = merge(case, first, row, others, contexts)
         expected, terms = case.expected(merged), case.expected(merged, absolute=True)
-        assert (np.abs(found[row] - expected) <= 2e-6 * terms).all()
+        for found in ways:
+            assert found.shape == (many, count)
+            assert (np.abs(found[row] - expected) <= 2e-6 * terms).all()
 
 
 def merge(case, first, row, others, contexts):
@@ -91,7 +95,8 @@ def test_other_networks_and_ids_beyond_the_table_are_refused():
     ranker = Ranker(weights, case.stored, case.sources, 2)
     tokens, floats, sequences = case.rows(9)
     tokens[8] = 2**31 - 1
-    for keep in (ranker.contexts, ranker.candidates):
+    kept = ranker.contexts(*case.rows(2))
+    for keep in (ranker.contexts, ranker.candidates, partial(ranker.once, kept)):
         with pytest.raises(IndexError):
             keep(tokens, floats, sequences)
         with pytest.raises(ValueError, match="offsets do not cut"):

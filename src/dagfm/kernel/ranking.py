@@ -107,6 +107,16 @@ class Ranker:
         )
         return out
 
+    def once(self, contexts: Floats, tokens: NDArray[np.int32], floats: Floats, sequences: Sequences = ()) -> Floats:
+        """As ``logits``, of the candidates of encoded rows (n), of which nothing is kept; raises as ``candidates``."""
+        out = np.empty((len(contexts), len(tokens)), np.float32)
+        contexts = np.ascontiguousarray(contexts)
+        request, kept = self._request(tokens, floats, sequences)
+        where = contexts.ctypes.data, len(contexts), ctypes.addressof(request), out.ctypes.data
+        check(self._native.dagfm_rank_once(self._address, *where), self._rows)
+        del kept
+        return out
+
     def _request(self, tokens: NDArray[np.int32], floats: Floats, sequences: Sequences) -> tuple[Request, object]:
         request = Request(threads=1, scratch=self._scratch())
         return request, fill(request, self._columns, tokens, floats, sequences)

@@ -79,11 +79,15 @@ class Prefixes:
 
     def candidates(self, rows: Any, origin: str = "candidates") -> Candidates:
         """Candidates from their columns, in any rows that ``Scorer.predict`` takes."""
+        found = self.passing(rows, origin)
+        return Candidates(self, self._ranker.candidates(*_parts(found.kept))) if self._ranker else found
+
+    def passing(self, rows: Any, origin: str = "candidates") -> Candidates:
+        """The same for a single call of ``logits``: encoded, of which nothing more is computed than that call needs."""
         self._check()
         if self._ranker is None:
             return Candidates(self, self._frame(rows, 1, origin))
-        encoded = self._encode(rows, origin, self._others[1])
-        return Candidates(self, self._ranker.candidates(*_parts(encoded)))
+        return Candidates(self, self._encode(rows, origin, self._others[1]))
 
     def logits(self, context: Context, candidates: Candidates) -> Float32:
         """Logits (m, n) of n candidates in each of m contexts, before calibration."""
@@ -91,9 +95,10 @@ class Prefixes:
             if handle.owner is not self:
                 what = "context is" if handle is context else "candidates are"
                 raise InputError(f"the {what} another scorer's")
-        if self._ranker is not None:
-            kept: KeptCandidates = candidates.kept
-            return self._ranker.logits(context.kept, kept)
+        if isinstance(candidates.kept, KeptCandidates):
+            return self._ranker.logits(context.kept, candidates.kept)  # type: ignore[union-attr]
+        if isinstance(candidates.kept, Rows):
+            return self._ranker.once(context.kept, *_parts(candidates.kept))  # type: ignore[union-attr]
         found = np.empty((context.kept.height, len(candidates)), np.float32)
         for row in range(len(found)):
             one = context.kept[np.full(len(candidates), row)]

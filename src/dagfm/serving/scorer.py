@@ -129,7 +129,7 @@ class Scorer:
         gives (n,) indices and scores, m contexts (m, n); of ``top`` candidates only, where it is given.
         """
         given = context if isinstance(context, Context) else self.context(context)
-        rows = candidates if isinstance(candidates, Candidates) else self.candidates(candidates)
+        rows = candidates if isinstance(candidates, Candidates) else self._prefixes.passing(candidates)
         logits = self._prefixes.logits(given, rows)
         rising = logits if self.bundle.calibration["scale"] >= 0 else -logits
         indices = [best(one, top) for one in rising]

@@ -32,6 +32,7 @@ static rank_layout rank_layout_of(const dagfm_ranker *ranker) {
 
 static int64_t rank_packed(const dagfm_ranker *ranker) { return rank_layout_of(ranker).end; }
 
+/* Nothing but the logit needs candidates' last states: their weights in the head are multiplied into p. */
 static void rank_pack(const dagfm_ranker *ranker, float *to) {
     const dagfm_call *net = &ranker->net;
     const rank_layout at = rank_layout_of(ranker);
@@ -43,7 +44,8 @@ static void rank_pack(const dagfm_ranker *ranker, float *to) {
             for (int64_t s = f; s < fields; s++) {
                 float **const part = s < before ? &own : f < before ? &across : &between;
                 const float *p = net->p + (layer * pairs_of(fields) + upper(fields, f) + s) * net->size;
-                memcpy(*part, p, net->size * sizeof(float));
+                const float head = layer + 1 == net->depth && f >= before ? net->head[net->depth * fields + s] : 1;
+                for (int64_t d = 0; d < net->size; d++) (*part)[d] = p[d] * head;
                 *part += at.node;
             }
     for (int64_t s = before; s < fields && net->connect == CAUSAL_CONNECT; s++)
@@ -52,7 +54,7 @@ static void rank_pack(const dagfm_ranker *ranker, float *to) {
 
 /* What is kept of a context: offsets, in floats. */
 typedef struct {
-    int64_t sums, start; /* the context's part of A_t, [layer][node], and of H0, [node] */
+    int64_t sums, start; /* the context's part of A_t, [layer][node], of the last one for the logit, and of H0, [node] */
     int64_t logit;       /* and of the logit */
     int64_t end;
 } context_layout;
@@ -112,6 +114,11 @@ static void context_row(const dagfm_ranker *ranker, const float *x, float first,
                 for (int64_t s = 0; s < after; s++, p += at.node)
                     store(sums + s * at.node, load(sums + s * at.node) + load(p) * state);
             }
+            if (layer + 1 == net->depth) /* for the logit: with the head's weights of A_L, and of H0 */
+                for (int64_t s = 0; s < after; s++) {
+                    const float last = net->head[net->depth * net->fields + before + s], start = net->head[before + s];
+                    store(sums + s * at.node, load(sums + s * at.node) * last + start);
+                }
             const columns in = {.call = &side, .lanes = LANES, .step = at.node};
             what.head += net->fields;
             what.next = (states){scratch + (1 + layer % 2) * before * LANES, 0, LANES};
@@ -134,48 +141,57 @@ static int keep_contexts(const dagfm_ranker *ranker, const dagfm_request *reques
     return found.bad;
 }
 
-/* What is kept of candidates: their part of H0, (rows, candidate fields, node), and of first-order weights, (rows). */
+/* Candidates' part of H0, (rows, candidate fields, node), and of first-order weights; whether an id was no row. */
+static int candidate_block(const dagfm_ranker *ranker, const dagfm_request *request, int64_t row, int64_t rows, float *to,
+                           float *first, float *scratch) {
+    const rank_layout at = rank_layout_of(ranker);
+    const int64_t after = candidates_of(ranker), next = request->rows - row - rows;
+    const dagfm_call side = side_of(ranker, after, ranker->packed + at.c);
+    const int causal = ranker->net.connect == CAUSAL_CONNECT;
+    vectors found = {causal ? scratch : to, first, at.node, after * at.node, 0};
+    if (!row) fetch_block(&ranker->candidate, request, 0, rows);
+    if (next > 0) fetch_block(&ranker->candidate, request, row + rows, next < ROWS ? next : ROWS);
+    gather_block(&ranker->candidate, request, row, rows, &found);
+    for (int64_t column = 0; column < at.node && causal; column += LANES) {
+        const states from = {scratch + column, after * at.node, at.node}, mixed = {to + column, after * at.node, at.node};
+#define FEW(m) connect_rows(m, LOWER, &side, from_row(from, r), from_row(mixed, r))
+        ALL_ROWS(rows);
+#undef FEW
+    }
+    return found.bad;
+}
+
+#define EACH_BLOCK(all) for (int64_t row = 0, rows; rows = (all) - row < ROWS ? (all) - row : ROWS, row < (all); row += ROWS)
+
+/* What is kept of candidates. */
 static int keep_candidates(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *first,
                            float *scratch) {
-    const rank_layout at = rank_layout_of(ranker);
-    const int64_t after = candidates_of(ranker);
-    const dagfm_call side = side_of(ranker, after, ranker->packed + at.c);
+    const int64_t floats = candidates_of(ranker) * rank_layout_of(ranker).node;
     int bad = 0;
-    fetch_block(&ranker->candidate, request, 0, request->rows < ROWS ? request->rows : ROWS);
-    for (int64_t row = 0; row < request->rows; row += ROWS) {
-        const int64_t left = request->rows - row, rows = left < ROWS ? left : ROWS, next = left - ROWS;
-        float *const here = to + row * after * at.node;
-        const int causal = ranker->net.connect == CAUSAL_CONNECT;
-        vectors found = {causal ? scratch : here, first + row, at.node, after * at.node, 0};
-        if (next > 0) fetch_block(&ranker->candidate, request, row + ROWS, next < ROWS ? next : ROWS);
-        gather_block(&ranker->candidate, request, row, rows, &found);
-        bad |= found.bad;
-        for (int64_t column = 0; column < at.node && causal; column += LANES) {
-            const states from = {scratch + column, after * at.node, at.node};
-            const states mixed = {here + column, after * at.node, at.node};
-#define FEW(m) connect_rows(m, LOWER, &side, from_row(from, r), from_row(mixed, r))
-            ALL_ROWS(rows);
-#undef FEW
-        }
-    }
+    EACH_BLOCK(request->rows) bad |= candidate_block(ranker, request, row, rows, to + row * floats, first + row, scratch);
     return bad;
 }
 
-/* A layer of m candidates: A_t is what candidate nodes send and what the context sent; of the last no state is kept. */
+/* A layer of m candidates: A_t is what candidate nodes send and what the context sent; the last is for the logit alone. */
 INLINE void rank_layer(const int m, const int last, int64_t fields, const float *p, int64_t node, const float *sums, states h0, states h,
                        states next, vec total[8], const float *head) {
     vec acc[8][4];
-#define NODES(n)                                                                   \
-    do {                                                                           \
-        gathered(acc, m, n, MESSAGES, fields, p, node, h, s);                      \
-        UNROLL for (int j = 0; j < n; j++) {                                       \
-            const vec before = load(sums + (s + j) * node), weight = all(head[s + j]); \
-            UNROLL for (int r = 0; r < m; r++) {                                   \
-                acc[r][j] = (acc[r][j] + before) * load(cell(h0, r, s + j));       \
-                if (!last) store(cell(next, r, s + j), acc[r][j]);                 \
-                total[r] += acc[r][j] * weight;                                    \
-            }                                                                      \
-        }                                                                          \
+#define NODES(n)                                                                            \
+    do {                                                                                    \
+        UNROLL for (int j = 0; j < n; j++) {                                                \
+            const vec before = load(sums + (s + j) * node);                                 \
+            UNROLL for (int r = 0; r < m; r++) acc[r][j] = before;                          \
+        }                                                                                   \
+        add_gathered(acc, m, n, MESSAGES, fields, p, node, h, s);                           \
+        UNROLL for (int j = 0; j < n; j++) UNROLL for (int r = 0; r < m; r++) {             \
+            if (last) {                                                                     \
+                total[r] += acc[r][j] * load(cell(h0, r, s + j));                           \
+            } else {                                                                        \
+                acc[r][j] *= load(cell(h0, r, s + j));                                      \
+                store(cell(next, r, s + j), acc[r][j]);                                     \
+                total[r] += acc[r][j] * all(head[s + j]);                                   \
+            }                                                                               \
+        }                                                                                   \
     } while (0)
     ALL_NODES(fields);
 #undef NODES
@@ -189,32 +205,22 @@ INLINE void rank_rows(const int m, const dagfm_ranker *ranker, const rank_layout
     vec total[8];
     UNROLL for (int r = 0; r < m; r++) total[r] = (vec){0};
     for (int64_t column = 0; column < at->node; column += LANES) {
-        const states given = {candidates + column, after * at->node, at->node};
-        const states own = {scratch, after * LANES, LANES};
+        const states given = {candidates + column, after * at->node, at->node}, own = {scratch, after * LANES, LANES};
         const states h0 = net->connect == CAUSAL_CONNECT ? own : given;
-        for (int64_t s = 0; s < after; s++) {
-            const vec start = load(context + kept.start + s * at->node + column), head = all(net->head[ranker->contexts + s]);
-            UNROLL for (int r = 0; r < m; r++) {
-                vec state = load(cell(given, r, s));
-                if (net->connect == CAUSAL_CONNECT) {
-                    state += start;
-                    store(cell(own, r, s), state);
-                }
-                total[r] += state * head;
-            }
+        for (int64_t s = 0; s < after && net->connect == CAUSAL_CONNECT; s++) {
+            const vec start = load(context + kept.start + s * at->node + column);
+            UNROLL for (int r = 0; r < m; r++) store(cell(own, r, s), load(cell(given, r, s)) + start);
         }
         states h = h0;
-        for (int64_t layer = 0; layer < depth; layer++) {
-            const float *p = ranker->packed + at->between + layer * pairs_of(after) * at->node + column;
-            const float *sums = context + kept.sums + layer * after * at->node + column;
+        const float *p = ranker->packed + at->between + column, *sums = context + kept.sums + column;
+        for (int64_t layer = 1; layer < depth; layer++) {
             const states next = {scratch + (1 + layer % 2) * size, after * LANES, LANES};
-            const float *head = net->head + (layer + 1) * net->fields + ranker->contexts;
-            if (layer + 1 < depth)
-                rank_layer(m, 0, after, p, at->node, sums, h0, h, next, total, head);
-            else
-                rank_layer(m, 1, after, p, at->node, sums, h0, h, next, total, head);
+            rank_layer(m, 0, after, p, at->node, sums, h0, h, next, total, net->head + layer * net->fields + ranker->contexts);
+            p += pairs_of(after) * at->node;
+            sums += after * at->node;
             h = next;
         }
+        rank_layer(m, 1, after, p, at->node, sums, h0, h, h, total, NULL);
     }
     UNROLL for (int r = 0; r < m; r++) out[r] = context[kept.logit] + first[r] + sum(total[r]);
 }
@@ -227,6 +233,20 @@ static void rank(const dagfm_ranker *ranker, const float *context, const float *
 #define FEW(m) rank_rows(m, ranker, &at, context, candidates + r * row, first + r, out + r, scratch)
     ALL_ROWS(rows);
 #undef FEW
+}
+
+/* Logits (contexts, rows) of candidates that are not kept. */
+static int rank_once(const dagfm_ranker *ranker, const float *contexts, int64_t count, const dagfm_request *request,
+                     float *out, float *scratch) {
+    float *const x = scratch + 3 * ROWS * ranker->net.fields * rank_layout_of(ranker).node;
+    float first[ROWS];
+    int bad = 0;
+    EACH_BLOCK(request->rows) {
+        bad |= candidate_block(ranker, request, row, rows, x, first, scratch);
+        for (int64_t i = 0; i < count; i++)
+            rank(ranker, contexts + i * context_floats(ranker), x, first, rows, out + i * request->rows + row, scratch);
+    }
+    return bad;
 }
 
 #endif

@@ -58,3 +58,10 @@ EXPORT int64_t dagfm_rank(const dagfm_ranker *ranker, const float *contexts, int
         version_of(ranker)->rank(ranker, contexts + i * kept, candidates, first, rows, out + i * rows, scratch);
     return 0;
 }
+
+/* The same of candidates that are not kept; as dagfm_keep_candidates. */
+EXPORT int64_t dagfm_rank_once(const dagfm_ranker *ranker, const float *contexts, int64_t count,
+                               const dagfm_request *request, float *out) {
+    if (!request_fits(&ranker->candidate, request)) return 2;
+    return version_of(ranker)->rank_once(ranker, contexts, count, request, out, request->scratch);
+}

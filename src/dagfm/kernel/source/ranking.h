@@ -23,6 +23,8 @@ typedef struct {
                            float *scratch);
     void (*rank)(const dagfm_ranker *ranker, const float *context, const float *candidates, const float *first,
                  int64_t rows, float *out, float *scratch);
+    int (*rank_once)(const dagfm_ranker *ranker, const float *contexts, int64_t count, const dagfm_request *request,
+                     float *out, float *scratch);
 } dagfm_ranking;
 
 #endif
