@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from dagfm.encoding.arrow import arrow_table
 from dagfm.encoding.columns import column
 from dagfm.encoding.encoder import Encoder, Parts, checked
 from dagfm.encoding.rows import Int64, Ragged, Rows
@@ -62,14 +63,32 @@ class CompiledEncoder:
                 self.encoder.encode_column(one, frame[one.source], origin, parts)
         return self.encoder.assembled(parts, frame.height)
 
+    def encode_arrow(self, rows: Any, without: frozenset[str] = frozenset()) -> Rows | None:
+        """Encode a table of pandas or pyarrow as it lies; None where a column lacks or is none that the kernel encodes.
+
+        ``without`` as in ``encode``.
+        """
+        if not self._direct or not self._fields:
+            return None
+        wanted = [name for name in self._columns if name not in without]
+        table = arrow_table(rows, wanted)
+        if table is None or not wanted:
+            return None
+        found, status = self._cells.table(table, table.num_rows, self._children(wanted))
+        return None if status.any() else self._rows(found)
+
+    def _children(self, names: Sequence[str | None]) -> Int64:
+        """Which of these columns each field is made of; below 0 none."""
+        places = {name: place for place, name in enumerate(names)}
+        return np.array([places.get(one.source, -1) for one in self._fields], np.int64)
+
     def _chosen(self, frame: pl.DataFrame, without: Collection[str]) -> tuple[pl.DataFrame, Int64]:
         """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
         columns = frame.columns
         wanted = [name for name in self._columns if name not in without]
         if columns != wanted and (len(columns) > 2 * len(wanted) or pl.Object in frame.dtypes):
             frame, columns = frame.select(wanted), wanted
-        places = {name: place for place, name in enumerate(columns) if name not in without}
-        return frame, np.array([places.get(one.source, -1) for one in self._fields], np.int64)
+        return frame, self._children([None if name in without else name for name in columns])
 
     def encode_dicts(self, rows: list[Any], origin: str = "rows", without: frozenset[str] = frozenset()) -> Rows | None:
         """Encode at most ``MANY`` rows, dicts with a key for every field; None where they are anything else.

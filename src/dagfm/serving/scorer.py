@@ -98,8 +98,10 @@ class Scorer:
             return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
         if isinstance(rows, list):
             found = self._encoder.encode_dicts(rows, origin, without)
-            if found is not None:
-                return found
+        else:
+            found = self._encoder.encode_arrow(rows, without)
+        if found is not None:
+            return found
         return self._encoder.encode(to_frame(rows, origin), origin, without)
 
     def score_encoded(self, rows: Rows) -> Float32:
