@@ -43,7 +43,7 @@ class KeptCandidates:
 
 
 class Ranker:
-    """Inner messages, no connect layer or a causal one, and a linear head; thread-safe."""
+    """No connect layer or a causal one, and a linear head; thread-safe."""
 
     def __init__(
         self, weights: Weights, table: Table, sources: Sequence[Source], contexts: int, version: str | None = None
@@ -51,8 +51,8 @@ class Ranker:
         """As ``Compiled``; the first ``contexts`` fields are the context's. Raises ValueError for another network."""
         native, version = library(), version or chosen_version()
         assert native is not None and version is not None, "callers ask whether the kernel is available"
-        if weights.message != "inner" or weights.connect == "full" or weights.head is None:
-            raise ValueError("expected inner messages, connect none or causal, and a linear head")
+        if weights.connect == "full" or weights.head is None:
+            raise ValueError("expected connect none or causal, and a linear head")
         if not 0 < contexts < weights.fields:
             raise ValueError(f"{contexts} fields of the context, expected 1 to {weights.fields - 1}")
         self._kept_alive, self._rows, self._columns = (weights, table), len(table), columns_of(sources)

@@ -145,7 +145,7 @@ def why_not(schema: Schema, network: Mapping[str, Any], kernel: bool) -> str | N
     reasons = {
         "no field is named a candidate": not 0 < schema.context_size < len(schema),
         "the compiled kernel is missing": not kernel,
-        f"messages are {network['type']}, not inner": network["type"] != "inner",
+        f"messages are {network['type']}, neither inner nor outer": network["type"] not in ("inner", "outer"),
         "connect is full, so that the context's states depend on the candidate": network["connect"] == "full",
         "the head has hidden layers": bool(network.get("hidden")),
         f"of the other side's fields is made {mixed[:1]}": bool(mixed),

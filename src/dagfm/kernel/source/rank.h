@@ -1,4 +1,4 @@
-/* Inner messages where many candidates share a context: what depends on the context alone is computed once.
+/* Where many candidates share a context, what depends on the context alone is computed once; inner messages.
  *
  * Nodes of the context come first, and messages run to later nodes only: so the context's states, their part of the
  * logit, and the part of every candidate node's sums that comes from them do not depend on the candidate.
@@ -10,30 +10,37 @@
 #include "inner.h"
 #include "ranking.h"
 
-/* Where the packed weights lie: offsets, in floats. All vectors are filled up with zeros to whole ones. */
+static int64_t candidates_of(const dagfm_ranker *ranker) { return ranker->net.fields - ranker->contexts; }
+
+/* Floats of a vector, filled up with zeros to whole ones. */
+static int64_t node_of(const dagfm_ranker *ranker) { return (ranker->net.size + LANES - 1) / LANES * LANES; }
+
+/* Where the packed weights lie: offsets, in floats. */
 typedef struct {
     int64_t node;                 /* floats of a vector */
+    int64_t c;                    /* of the connect layer, among candidate nodes; first, whatever the messages */
     int64_t own, across, between; /* p among the context, from it to candidate nodes, and among these */
-    int64_t c;                    /* of the connect layer, among candidate nodes */
     int64_t end;
 } rank_layout;
 
-static int64_t candidates_of(const dagfm_ranker *ranker) { return ranker->net.fields - ranker->contexts; }
-
 static rank_layout rank_layout_of(const dagfm_ranker *ranker) {
     const int64_t depth = ranker->net.depth, before = ranker->contexts, after = candidates_of(ranker);
-    rank_layout at = {.node = (ranker->net.size + LANES - 1) / LANES * LANES};
+    rank_layout at = {.node = node_of(ranker)};
+    at.c = taken(&at.end, pairs_of(after));
     at.own = taken(&at.end, depth * pairs_of(before) * at.node);
     at.across = taken(&at.end, depth * before * after * at.node);
     at.between = taken(&at.end, depth * pairs_of(after) * at.node);
-    at.c = taken(&at.end, pairs_of(after));
     return at;
 }
 
-static int64_t rank_packed(const dagfm_ranker *ranker) { return rank_layout_of(ranker).end; }
+static void pack_connect(const dagfm_ranker *ranker, float *to) {
+    const int64_t before = ranker->contexts;
+    for (int64_t s = before; s < ranker->net.fields && ranker->net.connect == CAUSAL_CONNECT; s++)
+        memcpy(to + lower(s - before), ranker->net.c + lower(s) + before, (s - before + 1) * sizeof(float));
+}
 
 /* Nothing but the logit needs candidates' last states: their weights in the head are multiplied into p. */
-static void rank_pack(const dagfm_ranker *ranker, float *to) {
+static void inner_pack(const dagfm_ranker *ranker, float *to) {
     const dagfm_call *net = &ranker->net;
     const rank_layout at = rank_layout_of(ranker);
     const int64_t fields = net->fields, before = ranker->contexts;
@@ -48,19 +55,18 @@ static void rank_pack(const dagfm_ranker *ranker, float *to) {
                 for (int64_t d = 0; d < net->size; d++) (*part)[d] = p[d] * head;
                 *part += at.node;
             }
-    for (int64_t s = before; s < fields && net->connect == CAUSAL_CONNECT; s++)
-        memcpy(to + at.c + lower(s - before), net->c + lower(s) + before, (s - before + 1) * sizeof(float));
+    pack_connect(ranker, to + at.c);
 }
 
 /* What is kept of a context: offsets, in floats. */
 typedef struct {
-    int64_t sums, start; /* the context's part of A_t, [layer][node], of the last one for the logit, and of H0, [node] */
+    int64_t sums, start; /* the context's part of A_t, [layer][node], of inner messages' last for the logit, and of H0, [node] */
     int64_t logit;       /* and of the logit */
     int64_t end;
 } context_layout;
 
 static context_layout context_layout_of(const dagfm_ranker *ranker) {
-    const int64_t vectors = candidates_of(ranker) * rank_layout_of(ranker).node;
+    const int64_t vectors = candidates_of(ranker) * node_of(ranker);
     context_layout at = {0};
     at.sums = taken(&at.end, ranker->net.depth * vectors);
     at.start = taken(&at.end, vectors);
@@ -70,11 +76,6 @@ static context_layout context_layout_of(const dagfm_ranker *ranker) {
 
 static int64_t context_floats(const dagfm_ranker *ranker) { return context_layout_of(ranker).end; }
 
-static int64_t rank_scratch(const dagfm_ranker *ranker) {
-    const int64_t most = ranker->net.fields * rank_layout_of(ranker).node;
-    return 4 * ROWS * most + 64;
-}
-
 /* One side of the graph as if it were all of it. */
 INLINE dagfm_call side_of(const dagfm_ranker *ranker, int64_t fields, const float *c) {
     dagfm_call side = ranker->net;
@@ -83,8 +84,20 @@ INLINE dagfm_call side_of(const dagfm_ranker *ranker, int64_t fields, const floa
     return side;
 }
 
+/* The context's part of candidates' H0, of its vectors x. */
+static void start_candidates(const dagfm_ranker *ranker, const float *x, float *to) {
+    const int64_t node = node_of(ranker), before = ranker->contexts, after = candidates_of(ranker);
+    for (int64_t s = 0; s < after; s++)
+        for (int64_t column = 0; column < node; column += LANES) {
+            vec start = {0};
+            for (int64_t f = 0; f < before && ranker->net.connect == CAUSAL_CONNECT; f++)
+                start += load(x + f * node + column) * ranker->net.c[lower(before + s) + f];
+            store(to + s * node + column, start);
+        }
+}
+
 /* What is kept of one context, of vectors x (context fields). */
-static void context_row(const dagfm_ranker *ranker, const float *x, float first, float *to, float *scratch) {
+static void inner_context(const dagfm_ranker *ranker, const float *x, float first, float *to, float *scratch) {
     const dagfm_call *net = &ranker->net;
     const rank_layout at = rank_layout_of(ranker);
     const context_layout kept = context_layout_of(ranker);
@@ -92,16 +105,11 @@ static void context_row(const dagfm_ranker *ranker, const float *x, float first,
     const dagfm_call side = side_of(ranker, before, net->c);
     const int causal = net->connect == CAUSAL_CONNECT;
     vec total = {0};
+    start_candidates(ranker, x, to + kept.start);
     for (int64_t column = 0; column < at.node; column += LANES) {
         const states from = {x + column, 0, at.node}, mixed = {scratch, 0, LANES};
         if (causal) connect_rows(1, LOWER, &side, from, mixed);
         const states h0 = causal ? mixed : from;
-        for (int64_t s = 0; s < after; s++) {
-            vec start = {0};
-            for (int64_t f = 0; f < before && causal; f++)
-                start += load(cell(from, 0, f)) * net->c[lower(before + s) + f];
-            store(to + kept.start + s * at.node + column, start);
-        }
         use what = {.total = &total, .head = net->head};
         start_rows(1, FORWARD, &side, h0, what);
         states h = h0;
@@ -127,49 +135,6 @@ static void context_row(const dagfm_ranker *ranker, const float *x, float first,
         }
     }
     to[kept.logit] = *net->bias + sum(total) + first;
-}
-
-static int keep_contexts(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *scratch) {
-    const int64_t node = rank_layout_of(ranker).node;
-    float *const x = scratch + 3 * ROWS * ranker->net.fields * node;
-    float first[1];
-    vectors found = {x, first, node, node * ranker->contexts, 0};
-    for (int64_t row = 0; row < request->rows; row++) {
-        gather_block(&ranker->context, request, row, 1, &found);
-        context_row(ranker, x, first[0], to + row * context_floats(ranker), scratch);
-    }
-    return found.bad;
-}
-
-/* Candidates' part of H0, (rows, candidate fields, node), and of first-order weights; whether an id was no row. */
-static int candidate_block(const dagfm_ranker *ranker, const dagfm_request *request, int64_t row, int64_t rows, float *to,
-                           float *first, float *scratch) {
-    const rank_layout at = rank_layout_of(ranker);
-    const int64_t after = candidates_of(ranker), next = request->rows - row - rows;
-    const dagfm_call side = side_of(ranker, after, ranker->packed + at.c);
-    const int causal = ranker->net.connect == CAUSAL_CONNECT;
-    vectors found = {causal ? scratch : to, first, at.node, after * at.node, 0};
-    if (!row) fetch_block(&ranker->candidate, request, 0, rows);
-    if (next > 0) fetch_block(&ranker->candidate, request, row + rows, next < ROWS ? next : ROWS);
-    gather_block(&ranker->candidate, request, row, rows, &found);
-    for (int64_t column = 0; column < at.node && causal; column += LANES) {
-        const states from = {scratch + column, after * at.node, at.node}, mixed = {to + column, after * at.node, at.node};
-#define FEW(m) connect_rows(m, LOWER, &side, from_row(from, r), from_row(mixed, r))
-        ALL_ROWS(rows);
-#undef FEW
-    }
-    return found.bad;
-}
-
-#define EACH_BLOCK(all) for (int64_t row = 0, rows; rows = (all) - row < ROWS ? (all) - row : ROWS, row < (all); row += ROWS)
-
-/* What is kept of candidates. */
-static int keep_candidates(const dagfm_ranker *ranker, const dagfm_request *request, float *to, float *first,
-                           float *scratch) {
-    const int64_t floats = candidates_of(ranker) * rank_layout_of(ranker).node;
-    int bad = 0;
-    EACH_BLOCK(request->rows) bad |= candidate_block(ranker, request, row, rows, to + row * floats, first + row, scratch);
-    return bad;
 }
 
 /* A layer of m candidates: A_t is what candidate nodes send and what the context sent; the last is for the logit alone. */
@@ -226,27 +191,13 @@ INLINE void rank_rows(const int m, const dagfm_ranker *ranker, const rank_layout
 }
 
 /* Logits of candidates in a context. */
-static void rank(const dagfm_ranker *ranker, const float *context, const float *candidates, const float *first,
-                 int64_t rows, float *out, float *scratch) {
+static void inner_rank(const dagfm_ranker *ranker, const float *context, const float *candidates, const float *first,
+                       int64_t rows, float *out, float *scratch) {
     const rank_layout at = rank_layout_of(ranker);
     const int64_t row = candidates_of(ranker) * at.node;
 #define FEW(m) rank_rows(m, ranker, &at, context, candidates + r * row, first + r, out + r, scratch)
     ALL_ROWS(rows);
 #undef FEW
-}
-
-/* Logits (contexts, rows) of candidates that are not kept. */
-static int rank_once(const dagfm_ranker *ranker, const float *contexts, int64_t count, const dagfm_request *request,
-                     float *out, float *scratch) {
-    float *const x = scratch + 3 * ROWS * ranker->net.fields * rank_layout_of(ranker).node;
-    float first[ROWS];
-    int bad = 0;
-    EACH_BLOCK(request->rows) {
-        bad |= candidate_block(ranker, request, row, rows, x, first, scratch);
-        for (int64_t i = 0; i < count; i++)
-            rank(ranker, contexts + i * context_floats(ranker), x, first, rows, out + i * request->rows + row, scratch);
-    }
-    return bad;
 }
 
 #endif

@@ -11,7 +11,8 @@ extern const dagfm_ranking dagfm_avx2_ranking, dagfm_avx512_ranking, dagfm_avx51
 
 static const dagfm_ranking *version_of(const dagfm_ranker *ranker) {
 #if defined(__x86_64__)
-    if (ranker->net.version == 2) return ranker->net.size <= 8 ? &dagfm_avx512_narrow_ranking : &dagfm_avx512_ranking;
+    if (ranker->net.version == 2)
+        return ranker->net.size <= 8 && ranker->net.message == INNER ? &dagfm_avx512_narrow_ranking : &dagfm_avx512_ranking;
     if (ranker->net.version == 1) return &dagfm_avx2_ranking;
 #else
     (void)ranker;

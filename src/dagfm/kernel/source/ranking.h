@@ -6,7 +6,7 @@
 
 typedef struct {
     dagfm_model context, candidate; /* look-up of either side: its fields alone, of rows with the columns of both */
-    dagfm_call net;                 /* inner messages, no connect layer or a causal one, a linear head */
+    dagfm_call net;                 /* inner or outer messages, no connect layer or a causal one, a linear head */
     int64_t contexts;               /* fields of the context, which come first */
     float *packed;                  /* what dagfm_rank_pack makes of the weights */
 } dagfm_ranker;

@@ -2,7 +2,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* training's half of the headers */
 #include "gather.h"
 #include "inner.h"
-#include "rank.h"
+#include "rank_rows.h"
 #ifndef INNER_ALONE
 #include "row.h"
 #endif
