@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dagfm.kernel.calls import Weights
 from dagfm.kernel.library import versions
-from dagfm.kernel.ranking import Ranker
+from dagfm.kernel.ranking import Ranker, falling
 from dagfm.kernel.scoring import KINDS
 from dagfm.serving.quantised import KINDS as STORED
 
@@ -104,3 +104,18 @@ def test_other_networks_and_ids_beyond_the_table_are_refused():
             keep(tokens, floats, sequences)
         with pytest.raises(ValueError, match="offsets do not cut"):
             keep(tokens, floats, [(offsets[::-1].copy(), ids) for offsets, ids in sequences])
+
+
+SOME = st.sampled_from([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45])
+
+
+@given(st.lists(SOME | st.floats(width=32), max_size=40))
+def test_the_order_is_that_of_a_stable_sort_and_what_is_no_number_comes_last(values):
+    values = np.array(values, np.float32)
+    assert falling(values).tolist() == np.argsort(-values, kind="stable").tolist()
+
+
+def test_the_order_of_many():
+    values = np.random.default_rng(0).normal(size=5000).astype(np.float32).round(2)
+    assert (falling(values) == np.argsort(-values, kind="stable")).all()
+    assert (falling(values[::3]) == np.argsort(-values[::3], kind="stable")).all()

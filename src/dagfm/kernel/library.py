@@ -41,6 +41,7 @@ _FUNCTIONS: dict[str, list[Any]] = {
     "dagfm_keep_candidates": [_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS],
     "dagfm_rank": [_ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
     "dagfm_rank_once": [_ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
+    "dagfm_falling": [_ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
     "dagfm_index_size": [_INTEGER, _INTEGER],
     "dagfm_index_open": [_ADDRESS, _ADDRESS, _INTEGER],
     "dagfm_index_build": [_ADDRESS, _INTEGER, _INTEGER, _ADDRESS],

@@ -126,3 +126,13 @@ class Ranker:
         if not hasattr(self._local, "memory"):
             self._local.memory = np.empty(self._native.dagfm_rank_scratch(self._address) + 64, np.uint8)
         return aligned(self._local.memory)
+
+
+def falling(values: Floats) -> NDArray[np.int64]:
+    """Which of the values (n,), fewer than 2^32, is the largest, the next, ...: (n,), equal ones as they come."""
+    native, count = library(), len(values)
+    assert native is not None, "callers ask whether the kernel is available"
+    values = np.ascontiguousarray(values)
+    places, room = np.empty(count, np.int64), np.empty(2 * count, np.uint64)
+    native.dagfm_falling(values.ctypes.data, count, places.ctypes.data, room.ctypes.data)
+    return places

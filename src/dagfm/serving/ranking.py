@@ -13,7 +13,8 @@ import polars as pl
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Int64, Rows
 from dagfm.errors import InputError
-from dagfm.kernel.ranking import KeptCandidates, Ranker
+from dagfm.kernel.library import chosen_version
+from dagfm.kernel.ranking import KeptCandidates, Ranker, falling
 from dagfm.schema import Schema
 
 Encode = Callable[[Any, str, frozenset[str]], Rows]
@@ -160,10 +161,7 @@ def columns_of(schema: Schema, side: str) -> list[str]:
 
 
 def _falling(values: Float32) -> Int64:
-    """The stable order; a sort that is not, is several times faster, and right where no two are equal."""
-    order = np.argsort(-values)
-    ordered = values[order]
-    return order if (ordered[1:] != ordered[:-1]).all() else np.argsort(-values, kind="stable")
+    return falling(values) if len(values) > 128 and chosen_version() else np.argsort(-values, kind="stable")
 
 
 def _parts(rows: Rows) -> Any:
