@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dagfm.encoding.arrow import arrow_table
 from dagfm.encoding.columns import column
 from dagfm.encoding.encoder import Encoder, Parts, checked
+from dagfm.encoding.pandas_tables import pandas_table
 from dagfm.encoding.rows import Int64, Ragged, Rows
 from dagfm.encoding.values import EXACT
 from dagfm.encoding.vocabulary import Vocabulary
@@ -63,15 +63,15 @@ class CompiledEncoder:
                 self.encoder.encode_column(one, frame[one.source], origin, parts)
         return self.encoder.assembled(parts, frame.height)
 
-    def encode_arrow(self, rows: Any, without: frozenset[str] = frozenset()) -> Rows | None:
-        """Encode a table of pandas or pyarrow as it lies; None where a column lacks or is none that the kernel encodes.
+    def encode_pandas(self, rows: Any, without: frozenset[str] = frozenset()) -> Rows | None:
+        """Encode a table of pandas as it lies; None where a column lacks or is none that the kernel encodes.
 
         ``without`` as in ``encode``.
         """
         if not self._direct or not self._fields:
             return None
         wanted = [name for name in self._columns if name not in without]
-        table = arrow_table(rows, wanted)
+        table = pandas_table(rows, wanted)
         if table is None or not wanted:
             return None
         found, status = self._cells.table(table, table.num_rows, self._children(wanted))

@@ -99,7 +99,7 @@ class Scorer:
         if isinstance(rows, list):
             found = self._encoder.encode_dicts(rows, origin, without)
         else:
-            found = self._encoder.encode_arrow(rows, without)
+            found = self._encoder.encode_pandas(rows, without)
         if found is not None:
             return found
         return self._encoder.encode(to_frame(rows, origin), origin, without)

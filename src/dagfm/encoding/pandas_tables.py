@@ -1,4 +1,4 @@
-"""Tables of pandas and pyarrow as Arrow columns that the kernel reads as they lie, without a copy by way of polars."""
+"""Tables of pandas as Arrow columns that the kernel reads as they lie, without a copy by way of polars."""
 
 from __future__ import annotations
 
@@ -11,24 +11,18 @@ import numpy as np
 from dagfm.encoding.frames import is_of, pandas_column
 
 
-def arrow_table(rows: Any, names: Sequence[str]) -> Any:
-    """The columns of these names as a pyarrow table; None where one lacks, or ``rows`` is no table of these two.
+def pandas_table(rows: Any, names: Sequence[str]) -> Any:
+    """The columns of these names as a pyarrow table; None where one lacks or ``rows`` is no table of pandas, or without
+    pyarrow.
 
     What the columns hold is what ``to_frame`` makes of them.
     """
     pyarrow = sys.modules.get("pyarrow")
-    if pyarrow is None:
+    if pyarrow is None or not is_of(rows, "pandas", "DataFrame"):
         return None
-    if is_of(rows, "pyarrow", "Table") or is_of(rows, "pyarrow", "RecordBatch"):
-        found = rows.schema.names
-        return rows.select(names) if _usable(found, names) else None
-    if is_of(rows, "pandas", "DataFrame") and _usable(rows.columns.tolist(), names):
-        return pyarrow.table([_column(pyarrow, name, rows[name]) for name in names], names=names)
-    return None
-
-
-def _usable(found: Sequence[Any], names: Sequence[str]) -> bool:
-    return all(type(name) is str for name in found) and len(set(found)) == len(found) and set(names) <= set(found)
+    found = rows.columns.tolist()
+    fit = all(type(name) is str for name in found) and len(set(found)) == len(found) and set(names) <= set(found)
+    return pyarrow.table([_column(pyarrow, name, rows[name]) for name in names], names=names) if fit else None
 
 
 def _column(pyarrow: Any, name: str, series: Any) -> Any:
