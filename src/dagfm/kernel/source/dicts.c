@@ -255,10 +255,11 @@ static int encode_cells(const dagfm_encoding *in, const reading *from) {
 /* As many rows as `told` says, of a list; 1 where they hold what only Python knows. What a row's code raises is raised. */
 EXPORT int64_t dagfm_encode_dicts(const dagfm_encoding *told, const dagfm_columns *columns, PyObject *rows) {
     const dagfm_encoding own = *told, *const in = &own; /* a row's code may encode others meanwhile */
-    reading from = {.columns = columns, .rows = in->rows};
+    reading from = {.columns = columns, .rows = in->rows, .room = 8 * (columns->count * in->rows + 8)};
+    from.text = malloc((size_t)from.room);
     PyObject **values = malloc((size_t)(columns->count + 1) * sizeof(PyObject *));
     from.cells = malloc((size_t)(columns->count * in->rows + 1) * sizeof(cell));
-    int failed = !values || !from.cells ? NOT_COVERED : read_rows(&from, rows, values);
+    int failed = !values || !from.cells || !from.text ? NOT_COVERED : read_rows(&from, rows, values);
     if (failed == DONE) failed = write_later(&from);
     for (int64_t i = 0; i < from.waits; i++) Py_DECREF(from.later[i].value);
     if (failed == DONE && in->rows <= FEW_ROWS) {
