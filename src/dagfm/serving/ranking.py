@@ -161,6 +161,7 @@ def columns_of(schema: Schema, side: str) -> list[str]:
 
 
 def _falling(values: Float32) -> Int64:
+    """The stable order; few are sorted in NumPy, as a call of the kernel costs more."""
     return falling(values) if len(values) > 128 and chosen_version() else np.argsort(-values, kind="stable")
 
 

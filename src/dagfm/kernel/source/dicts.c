@@ -237,9 +237,10 @@ static int encode_several(const dagfm_encoding *in, const dagfm_field *field, co
 static int encode_cells(const dagfm_encoding *in, const reading *from) {
     for (int64_t i = 0; i < in->fields; i++) {
         const dagfm_field *const field = in->field + i;
-        const cell *const cells = from->cells + in->children[i] * in->rows;
+        const int64_t child = in->children[i];
+        const cell *const cells = from->cells + (child < 0 ? 0 : child) * in->rows;
         int failed = DONE;
-        if (in->children[i] < 0)
+        if (child < 0)
             failed = put_nothing(in, field, 0, in->rows);
         else if (field->kind == IDS)
             encode_ids(in, field, from, cells);

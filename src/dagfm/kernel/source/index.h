@@ -99,7 +99,7 @@ static inline int may_hold(const token_index *index, const index_slot *slot, uin
            (slot->place >> 24) + (uint64_t)size <= index->size;
 }
 
-/* The first slot from `i` on that may hold the token, or the empty one where the search ends; NULL where there is neither. */
+/* The first slot from `i` on that may hold the token, or an empty one, which ends the search; NULL: there is neither. */
 static inline const index_slot *slot_from(const token_index *index, uint64_t i, uint64_t hash, int64_t size) {
     for (uint64_t tried = 0; tried < index->slots; tried++, i = i + 1 == index->slots ? 0 : i + 1) {
         const index_slot *slot = index->slot + i;

@@ -60,7 +60,8 @@ static void inner_pack(const dagfm_ranker *ranker, float *to) {
 
 /* What is kept of a context: offsets, in floats. */
 typedef struct {
-    int64_t sums, start; /* the context's part of A_t, [layer][node], of inner messages' last for the logit, and of H0, [node] */
+    /* The context's part of A_t, [layer][node], of inner messages' last as the logit needs it, and of H0, [node]. */
+    int64_t sums, start;
     int64_t logit;       /* and of the logit */
     int64_t end;
 } context_layout;
@@ -138,8 +139,8 @@ static void inner_context(const dagfm_ranker *ranker, const float *x, float firs
 }
 
 /* A layer of m candidates: A_t is what candidate nodes send and what the context sent; the last is for the logit alone. */
-INLINE void rank_layer(const int m, const int last, int64_t fields, const float *p, int64_t node, const float *sums, states h0, states h,
-                       states next, vec total[8], const float *head) {
+INLINE void rank_layer(const int m, const int last, int64_t fields, const float *p, int64_t node, const float *sums,
+                       states h0, states h, states next, vec total[8], const float *head) {
     vec acc[8][4];
 #define NODES(n)                                                                            \
     do {                                                                                    \
@@ -180,7 +181,8 @@ INLINE void rank_rows(const int m, const dagfm_ranker *ranker, const rank_layout
         const float *p = ranker->packed + at->between + column, *sums = context + kept.sums + column;
         for (int64_t layer = 1; layer < depth; layer++) {
             const states next = {scratch + (1 + layer % 2) * size, after * LANES, LANES};
-            rank_layer(m, 0, after, p, at->node, sums, h0, h, next, total, net->head + layer * net->fields + ranker->contexts);
+            const float *head = net->head + layer * net->fields + ranker->contexts;
+            rank_layer(m, 0, after, p, at->node, sums, h0, h, next, total, head);
             p += pairs_of(after) * at->node;
             sums += after * at->node;
             h = next;

@@ -142,8 +142,8 @@ static inline int give_cell(waiting *in, const dagfm_tokens *tokens, const arrow
 }
 
 /* Row ids of so many rows of a column from `first` on, `apart` int32 from row to row. */
-static inline int encode_column(const dagfm_tokens *tokens, const arrow_column *column, int64_t first, int64_t rows, int32_t *to,
-                         int64_t apart) {
+static inline int encode_column(const dagfm_tokens *tokens, const arrow_column *column, int64_t first, int64_t rows,
+                                int32_t *to, int64_t apart) {
     waiting in;
     int failed = DONE;
     in.count = 0;
