@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -253,6 +258,163 @@ def test_a_list_of_many_dicts() -> None:
     check(encoder_of({"token", "cut", "amount", "history", "rate"}), rows)
 
 
+class Row(dict[str, Any]):
+    """A dict of a caller's own."""
+
+
+class Computed(Mapping[str, Any]):
+    """No dict at all."""
+
+    def __init__(self, cells: dict[str, Any], first: Any = None) -> None:
+        self.cells, self.first = cells, first or (lambda: None)
+
+    def __getitem__(self, key: str) -> Any:
+        self.first()
+        return self.cells[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+
+class Text(str):
+    """A text of a caller's own."""
+
+    __slots__ = ()
+
+
+@settings(max_examples=60)
+@given(names=NAMES, rows=CLEAN, kinds=st.lists(st.sampled_from([dict, Row, OrderedDict, Computed]), min_size=12))
+def test_rows_may_be_any_mappings(names: set[str], rows: list[dict[str, Any]], kinds: list[Any]) -> None:
+    encoder = encoder_of(names)
+    wanted = [{name: row[name] for name in encoder.schema.columns} for row in rows]
+    compiled = CompiledEncoder(encoder, {})
+    expected, made = encoder.encode(to_frame(wanted)), [kind(row) for kind, row in zip(kinds, wanted, strict=False)]
+    same(compiled.encode_dicts(made) or compiled.encode(to_frame(made)), expected)
+
+
+def test_dicts_that_are_read_cell_by_cell_and_those_that_are_not() -> None:
+    """What is not read leaves None, for the table's way to encode or to refuse it."""
+    encoder = encoder_of({"token", "hashed", "cut", "history", "amount", "binned"})
+    compiled = CompiledEncoder(encoder, {})
+    row: dict[str, Any] = {"token": "a", "hashed": 1, "cut": "a|b", "history": ["a", 5, None, 0.5], "amount": 1}
+    read = [
+        {}, {"token": Text("a"), "hashed": "zero\0byte"}, {"token": 2**70, "amount": 2**70}, {"token": np.float64(0.1)},
+        {"token": np.int64(5), "amount": np.int64(-2)}, {"cut": None, "history": None}, {"cut": [], "history": ()},
+        {"cut": ["a", ""], "history": ("a", "ü" * 9)}, {"amount": np.float64(0.5)}, {"extra": object()},
+        {"history": [np.float64(0.25), 2**70, -7]}, {"token": True, "hashed": 1e300},
+    ]  # fmt: skip
+    for change in read:
+        found = compiled.encode_dicts([row | change] * 3)
+        assert found is not None
+        same(found, encoder.encode(to_frame([{name: (row | change)[name] for name in row}] * 3)))
+    refused = [
+        {"token": np.float32(0.1)}, {"token": b"a"}, {"token": "\ud800"}, {"token": ["a"]}, {"amount": "1"},
+        {"amount": True}, {"amount": math.inf}, {"amount": 10**400}, {"history": "a"}, {"history": [["a"]]},
+    ]  # fmt: skip
+    for change in refused:
+        assert compiled.encode_dicts([row, row | change, row]) is None
+    assert compiled.encode_dicts([row, row | {"cut": []}]) is None  # text and list in one column
+    assert compiled.encode_dicts([row, {name: row[name] for name in row if name != "hashed"}]) is None
+    for no_rows in ([row, None], [row, "text"], [row, 5], [[row]], []):
+        assert compiled.encode_dicts(no_rows) is None
+
+
+def test_rows_code_may_encode_others_raise_and_take_rows_out() -> None:
+    encoder = encoder_of({"token", "history"})
+    compiled = CompiledEncoder(encoder, {})
+    rows = [{"token": TOKENS[i], "history": TOKENS[:i]} for i in range(9)]
+    expected = encoder.encode(to_frame(rows))
+
+    def others() -> None:
+        same(compiled.encode_dicts(rows[:4]) or rows, encoder.encode(to_frame(rows[:4])))
+
+    found = compiled.encode_dicts([*rows[:5], Computed(rows[5], others), *rows[6:]])
+    assert found is not None
+    same(found, expected)
+    with pytest.raises(ZeroDivisionError):
+        compiled.encode_dicts([*rows, Computed(rows[0], lambda: 1 / 0)])
+    fewer: list[Any] = [rows[0]]
+    fewer += [Computed(rows[1], fewer.pop), *rows]
+    assert compiled.encode_dicts(fewer) is None
+
+
+def test_reading_dicts_keeps_no_cell_and_loses_none() -> None:
+    """Counted: a reference too many is memory that never comes back, one too few a crash."""
+    compiled = CompiledEncoder(encoder_of({"token", "history", "amount"}), {})
+    row = {"token": 123456.5, "history": ["é" * 5, 98765.25, 2**80], "amount": 0.125}
+    cells = [*row.values(), *row["history"], row, *row]
+    compiled.encode_dicts([row])  # what keeps the keys is made once
+    before = [sys.getrefcount(cell) for cell in cells]
+    for rows in ([row] * 70, [Computed(row)] * 3, [row, {**row, "amount": "text"}], [row, {"token": 5}], [row, 5]):
+        compiled.encode_dicts(rows)
+    del rows
+    assert [sys.getrefcount(cell) for cell in cells] == before
+
+
+SERIES: dict[str, Callable[[list[Any]], Any]] = {
+    "objects": lambda cells: pd.Series(cells, dtype=object),
+    "inferred": pd.Series,
+    "texts of pyarrow": lambda cells: pd.Series([None if cell is None else str(cell) for cell in cells], dtype="str"),
+    "texts of python": lambda cells: pd.Series(
+        [None if cell is None else str(cell) for cell in cells], dtype=pd.StringDtype("python")
+    ),
+    "categories": lambda cells: pd.Series([None if cell is None else str(cell) for cell in cells], dtype="category"),
+    "arrow": lambda cells: pd.Series(
+        [None if cell is None else str(cell) for cell in cells], dtype=pd.ArrowDtype(pa.large_string())
+    ),
+    "whole numbers": lambda cells: pd.Series([None if cell is None else len(str(cell)) for cell in cells]).astype(
+        "Int64"
+    ),
+    "numbers": lambda cells: pd.Series([0 if cell is None else len(str(cell)) for cell in cells], dtype="uint16"),
+}
+
+
+@settings(max_examples=50)
+@given(names=NAMES, rows=st.one_of(CLEAN, ROWS), kinds=st.lists(st.sampled_from(sorted(SERIES)), min_size=8))
+def test_tables_of_pandas_are_read_as_they_lie_or_made_tables_of_polars(
+    names: set[str], rows: list[dict[str, Any]], kinds: list[str]
+) -> None:
+    encoder = encoder_of(names)
+    compiled = CompiledEncoder(encoder, {})
+    columns = encoder.schema.columns
+    frame = pd.DataFrame(
+        {name: SERIES[kind]([row[name] for row in rows]) for name, kind in zip(columns, kinds, strict=False)}
+    )
+    for table in (frame, frame[1:], frame.assign(other=1)):
+        found = compiled.encode_pandas(table)
+        if found is not None:
+            same(found, encoder.encode(to_frame(table)))
+
+
+def test_which_tables_are_read_as_they_lie() -> None:
+    compiled = CompiledEncoder(encoder_of({"token", "cut", "amount", "history"}), {})
+    frame = pd.DataFrame(
+        {"token": ["a", None, "5"], "cut": ["a|b", "", None], "amount": [1, 2, 3], "history": ["a", "b", None]}
+    )
+    frame["history"] = [["a", "b"], None, []]
+    expected = compiled.encode(to_frame(frame))
+    for read in (frame, frame.astype({"token": object}), frame.astype({"cut": pd.ArrowDtype(pa.string())})):
+        found = compiled.encode_pandas(read)
+        assert found is not None
+        same(found, expected)
+    found = compiled.encode_pandas(frame[["cut"]], frozenset({"token", "amount", "history"}))
+    assert found is not None
+    assert (found.tokens == 1).all()
+    twice, numbered = frame.copy(), frame.assign(other=1)
+    twice.columns, numbered.columns = pd.Index(["token", "cut", "amount", "amount"]), pd.Index([*frame.columns, 5])
+    for other in (frame[["token", "cut"]], twice, numbered, frame.assign(amount="text"), {"token": []}, None):
+        assert compiled.encode_pandas(other) is None
+    assert CompiledEncoder(encoder_of({"token", "logged"}), {}).encode_pandas(frame) is None
+
+
+def test_without_pythons_headers_dicts_become_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagfm.kernel.encoding.dict_reader", lambda: None)
+    assert CompiledEncoder(encoder_of({"token"}), {}).encode_dicts([{"token": "a"}]) is None
+
+
 @pytest.mark.parametrize("extra", [[], ["hour"], ["pair", "rate"]], ids=str)
 def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
     encoder = encoder_of({"token", "hashed", "cut", "amount", "binned", "history", *extra})
@@ -264,6 +426,10 @@ def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
     same(compiled.encode(frame, without=without), expected)
     same(compiled.encode(frame[:0], without=without), encoder.encode(to_frame([])))
     same(compiled.encode(pl.DataFrame(), without=without), encoder.encode(to_frame([])))
+    for dicts in (rows, [{name: row[name] for name in row if name not in without} for row in rows]):
+        found = compiled.encode_dicts(dicts, without=frozenset(without))
+        assert found is not None
+        same(found, expected)
     with pytest.raises(InputError, match="'hashed' is missing"):
         compiled.encode(frame, without=["cut"])
 

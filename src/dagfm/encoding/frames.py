@@ -37,9 +37,9 @@ def _frame(rows: Any, origin: str) -> pl.DataFrame:
         return rows.collect()
     if isinstance(rows, Mapping):
         return _from_columns(rows, origin)
-    if _is(rows, "pandas", "DataFrame"):
+    if is_of(rows, "pandas", "DataFrame"):
         return _from_pandas(rows)
-    if _is(rows, "pyarrow", "Table") or _is(rows, "pyarrow", "RecordBatch"):
+    if is_of(rows, "pyarrow", "Table") or is_of(rows, "pyarrow", "RecordBatch"):
         frame = pl.from_arrow(rows)
         assert isinstance(frame, pl.DataFrame)
         return frame
@@ -48,7 +48,7 @@ def _frame(rows: Any, origin: str) -> pl.DataFrame:
     raise InputError(f"{origin}: got {type(rows).__name__}, expected {ACCEPTED}")
 
 
-def _is(value: Any, module: str, name: str) -> bool:
+def is_of(value: Any, module: str, name: str) -> bool:
     """Whether ``value`` is a ``module.name``; a module that nobody imported cannot have made it."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(value, kind)
@@ -81,11 +81,12 @@ def _from_columns(columns: Mapping[Any, Any], origin: str) -> pl.DataFrame:
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
     names = [str(name) for name in frame.columns]
-    series = [_pandas_column(name, frame.iloc[:, index]) for index, name in enumerate(names)]
+    series = [pandas_column(name, frame.iloc[:, index]) for index, name in enumerate(names)]
     return pl.DataFrame(series)
 
 
-def _pandas_column(name: str, series: Any) -> pl.Series:
+def pandas_column(name: str, series: Any) -> pl.Series:
+    """A pandas series (n,) as a column called ``name``, null where pandas says missing; raises as ``column``."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return pl.Series(name, series.to_numpy())
     if series.dtype == "str" and getattr(series.dtype, "storage", None) == "pyarrow":
@@ -110,9 +111,9 @@ def _column(name: str, values: Any) -> pl.Series:
         return values.alias(name)
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biufM":
         return pl.Series(name, values)
-    if _is(values, "pandas", "Series"):
-        return _pandas_column(name, values)
-    if _is(values, "pyarrow", "Array") or _is(values, "pyarrow", "ChunkedArray"):
+    if is_of(values, "pandas", "Series"):
+        return pandas_column(name, values)
+    if is_of(values, "pyarrow", "Array") or is_of(values, "pyarrow", "ChunkedArray"):
         series = pl.from_arrow(values)
         assert isinstance(series, pl.Series)
         return series.alias(name)

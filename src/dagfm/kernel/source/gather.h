@@ -2,6 +2,7 @@
 #ifndef DAGFM_GATHER_H
 #define DAGFM_GATHER_H
 
+#include "fetch.h"
 #include "lanes.h"
 #include "table_rows.h"
 
@@ -101,8 +102,8 @@ static void fetch_block(const dagfm_model *model, const dagfm_request *request, 
         for (int64_t r = 0; r < rows; r++, id += model->tokens) {
             /* An address is not read here: that the id is a row is checked when it is. */
             const uintptr_t at = (uintptr_t)model->table + (uintptr_t)((source->start + *id) * bytes);
-            __builtin_prefetch((const void *)at, 0, 2);
-            if (bytes > 64) __builtin_prefetch((const void *)(at + 64), 0, 2);
+            fetch((const void *)at);
+            if (at % 64 + (uintptr_t)bytes > 64) fetch((const void *)(at + (uintptr_t)bytes - 1));
         }
     }
 }
