@@ -49,4 +49,12 @@ def predict(
         predict_file(task, output, progress_for_stderr(), log.info)
         return
     for lines in predict_lines(task, progress_for_stderr(), log.info):
-        typer.echo(lines, nl=False)
+        _write(lines)
+
+
+def _write(lines: bytes) -> None:
+    """All of it to stdout: unbuffered, as PYTHONUNBUFFERED asks for, one write may take a part."""
+    stream, left = typer.get_binary_stream("stdout"), memoryview(lines)
+    while left:
+        left = left[stream.write(left) :]
+    stream.flush()
