@@ -79,13 +79,11 @@ def parts_of(output: Path, made_from: Mapping[str, Any]) -> Iterator[Parts]:
 
 
 def _check_ours(folder: Path) -> None:
-    remove_leftovers(folder)
-    held = _held(folder)
-    if not held:
-        return
+    held = [name for name in _held(folder) if not (name.startswith(f".{MANIFEST}") and name.endswith(".tmp"))]
     manifest = read_json(folder / MANIFEST) if MANIFEST in held else None
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+    if held and not (isinstance(manifest, dict) and manifest.get("kind") == KIND):
         raise InputError(f"{folder}: holds something else ({listed(held[:3])}); remove it, or write elsewhere")
+    remove_leftovers(folder)
 
 
 def _claim(parts: Parts, made_from: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from dagfm import __version__
 from dagfm.batch.outputs import CSV, Output, Text, check_flat, output_of
 from dagfm.batch.parts import Parts, parts_of
-from dagfm.batch.rows import RawRows, Scored
+from dagfm.batch.rows import CELLS, RawRows, Scored
 from dagfm.config.files import FileOptions, TableConfig
 from dagfm.data.log import identities
 from dagfm.data.log.opening import Progress as Converting
@@ -94,7 +94,7 @@ def _made_from(task: Task) -> dict[str, object]:
         "the bundle": digest(bundle_in(task.bundle) / MANIFEST),
         "the input": identities([task.rows], task.tables),
         "the options": [task.options.model_dump(mode="json"), files, task.keep],
-        "dagfm": [__version__, chosen_version()],
+        "dagfm": [__version__, chosen_version(), CELLS],
     }
 
 

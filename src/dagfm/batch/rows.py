@@ -22,7 +22,7 @@ from dagfm.serving.scorer import CHUNK, Scorer
 
 R = TypeVar("R")
 
-_CELLS = 5 << 20
+CELLS = 5 << 20
 """Cells of rows that are read at once: 20 MB of codes, and as much encoded."""
 
 
@@ -82,7 +82,7 @@ class RawRows:
     @property
     def at_once(self) -> int:
         """How many rows are read at once; a bundle and a log always give the same number."""
-        return min(16, max(1, _CELLS // len(self.columns) // CHUNK)) * CHUNK
+        return min(16, max(1, CELLS // len(self.columns) // CHUNK)) * CHUNK
 
     def each(self, work: Callable[[Scored], R], start: int = 0) -> Iterator[R]:
         """``work`` of ``at_once`` rows after the other from row ``start`` on, read, scored and worked on ahead of the

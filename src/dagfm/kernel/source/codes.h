@@ -62,11 +62,14 @@ static int encode_coded_items(const dagfm_tokens *tokens, const struct ArrowSche
     for (int64_t row = 0; row < array->length && failed == DONE; row++) {
         const int64_t code = arrow_valid(&codes, row) ? arrow_integer(&codes, row, &above) : -1;
         if (code >= 0 && known) {
-            for (int64_t i = known[code]; i < known[code + 1]; i++) {
+            for (int64_t i = known[code]; i < known[code + 1] && failed == DONE; i++) {
                 int32_t *const to = next_value(&in);
-                if (!to) break;
-                *to = ids.at[i];
-                values->count++;
+                if (to) {
+                    *to = ids.at[i];
+                    values->count++;
+                } else {
+                    failed = NOT_COVERED;
+                }
             }
         } else if (code >= 0 && arrow_valid(&texts, code)) {
             const uint8_t *at;
