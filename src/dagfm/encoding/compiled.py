@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from dagfm.encoding.columns import column
-from dagfm.encoding.encoder import Encoder, Parts, checked
+from dagfm.encoding.encoder import Encoder, Parts, check_columns, checked
+from dagfm.encoding.frames import ArrowTable, to_frame
 from dagfm.encoding.pandas_tables import pandas_table
 from dagfm.encoding.rows import Int64, Ragged, Rows
 from dagfm.encoding.values import EXACT
@@ -44,24 +45,35 @@ class CompiledEncoder:
         self._keys: dict[frozenset[str], Keys] = {}
         self._direct = not encoder.crosses and not encoder.statistics and not self._others
 
-    def encode(self, frame: pl.DataFrame, origin: str = "rows", without: Collection[str] = ()) -> Rows:
+    def encode(self, rows: pl.DataFrame | ArrowTable, origin: str = "rows", without: Collection[str] = ()) -> Rows:
         """Encode a table (n rows) as ``Encoder.encode`` does, and raise what it raises; columns that are named in
         ``without`` count as missing in every row."""
-        if without and (not self._direct or not frame.columns):
-            frame, without = blank(frame, without), ()
-        frame = checked(self.encoder.schema, frame, origin, without)
-        if not self._fields:
-            return self.encoder.encode(frame, origin)
-        table, children = self._chosen(frame, without)
-        found, status = self._cells.table(table, frame.height, children)
+        if not isinstance(rows, pl.DataFrame) and (without or not self._fields):
+            rows = to_frame(rows, origin)
+        if isinstance(rows, pl.DataFrame):
+            if without and (not self._direct or not rows.columns):
+                rows, without = blank(rows, without), ()
+            rows = checked(self.encoder.schema, rows, origin, without)
+            if not self._fields:
+                return self.encoder.encode(rows, origin)
+            columns, height = rows.columns, rows.height
+        else:
+            columns, height = rows.column_names, rows.num_rows
+            check_columns(self.encoder.schema, columns, origin)
+        table, children = self._chosen(rows, columns, without)
+        found, status = self._cells.table(table, height, children)
         if self._direct and not status.any():
             return self._rows(found)
-        frame = blank(frame, without)
         parts = self._parts(found, {one.name for one, failed in zip(self._fields, status, strict=True) if failed})
-        for one in self.encoder.schema:
-            if one.cross is None and one.name not in parts.ids | parts.floats | parts.sequences:
-                self.encoder.encode_column(one, frame[one.source], origin, parts)
-        return self.encoder.assembled(parts, frame.height)
+        known = parts.ids | parts.floats | parts.sequences
+        left = [one for one in self.encoder.schema if one.cross is None and one.name not in known]
+        if isinstance(rows, pl.DataFrame):
+            frame = blank(rows, without)
+        else:
+            frame = to_frame(rows.select(list(dict.fromkeys(one.source for one in left))), origin)
+        for one in left:
+            self.encoder.encode_column(one, frame[one.source], origin, parts)
+        return self.encoder.assembled(parts, height)
 
     def encode_pandas(self, rows: Any, without: frozenset[str] = frozenset()) -> Rows | None:
         """Encode a table of pandas as it lies; None where a column lacks or is none that the kernel encodes.
@@ -82,13 +94,15 @@ class CompiledEncoder:
         places = {name: place for place, name in enumerate(names)}
         return np.array([places.get(one.source, -1) for one in self._fields], np.int64)
 
-    def _chosen(self, frame: pl.DataFrame, without: Collection[str]) -> tuple[pl.DataFrame, Int64]:
+    def _chosen(
+        self, rows: pl.DataFrame | ArrowTable, columns: list[str], without: Collection[str]
+    ) -> tuple[pl.DataFrame | ArrowTable, Int64]:
         """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
-        columns = frame.columns
         wanted = [name for name in self._columns if name not in without]
-        if columns != wanted and (len(columns) > 2 * len(wanted) or pl.Object in frame.dtypes):
-            frame, columns = frame.select(wanted), wanted
-        return frame, self._children([None if name in without else name for name in columns])
+        objects = isinstance(rows, pl.DataFrame) and pl.Object in rows.dtypes
+        if columns != wanted and (len(columns) > 2 * len(wanted) or objects):
+            rows, columns = rows.select(wanted), wanted
+        return rows, self._children([None if name in without else name for name in columns])
 
     def encode_dicts(self, rows: list[Any], origin: str = "rows", without: frozenset[str] = frozenset()) -> Rows | None:
         """Encode at most ``MANY`` rows, dicts with a key for every field; None where they are anything else.

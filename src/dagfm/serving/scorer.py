@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from dagfm.encoding.compiled import CompiledEncoder, blank
-from dagfm.encoding.frames import to_frame
+from dagfm.encoding.frames import arrow_table, to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
@@ -107,7 +107,8 @@ class Scorer:
             found = self._encoder.encode_pandas(rows, without)
         if found is not None:
             return found
-        return self._encoder.encode(to_frame(rows, origin), origin, without)
+        table = arrow_table(rows)
+        return self._encoder.encode(to_frame(rows, origin) if table is None else table, origin, without)
 
     def score_encoded(self, rows: Rows) -> Float32:
         """Return the logits (N,) of N encoded rows, before calibration.

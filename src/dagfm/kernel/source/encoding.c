@@ -4,6 +4,7 @@
  * that both always agree.
  */
 #include "encoding.h"
+#include "codes.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -37,18 +38,27 @@ static int encode_numbers(const dagfm_encoding *in, const dagfm_field *field, co
 }
 
 static int encode_field(const dagfm_encoding *in, const dagfm_field *field, const struct ArrowSchema *schema,
-                        const struct ArrowArray *array, chunk part) {
+                        const struct ArrowArray *array, const coded_column *coded, chunk part) {
     arrow_column cells;
+    int32_t *to = in->ids + (part.before + part.first) * in->ids_apart + field->column;
+    if (field->kind == IDS && schema->dictionary)
+        return encode_coded(&field->tokens, coded, part.first, part.rows, to, in->ids_apart);
     if (!arrow_open(schema, array, &cells)) return NOT_COVERED;
     if (field->kind != IDS) return encode_numbers(in, field, &cells, part);
-    int32_t *to = in->ids + (part.before + part.first) * in->ids_apart + field->column;
     return encode_column(&field->tokens, &cells, part.first, part.rows, to, in->ids_apart);
 }
 
 #define BLOCK 4096 /* rows whose ids stay in cache; fewer would find an index in cache less often */
 
 static void encode_chunk(const dagfm_encoding *in, const struct ArrowSchema *schema, const struct ArrowArray *array,
-                         int64_t before) {
+                         int64_t before, coded_column *coded) {
+    for (int64_t i = 0; i < in->fields; i++) {
+        const int64_t child = in->children[i];
+        coded[i].ids = NULL;
+        if (in->status[i] == DONE && child >= 0 && in->field[i].kind == IDS && schema->children[child]->dictionary)
+            in->status[i] =
+                (int8_t)open_coded(&in->field[i].tokens, schema->children[child], array->children[child], coded + i);
+    }
     for (int64_t first = 0; first < array->length; first += BLOCK) {
         const int64_t left = array->length - first;
         const chunk part = {before, first, left < BLOCK ? left : BLOCK};
@@ -57,14 +67,18 @@ static void encode_chunk(const dagfm_encoding *in, const struct ArrowSchema *sch
             const dagfm_field *field = in->field + i;
             if (in->status[i] != DONE || (child >= 0 && field->kind == ITEMS)) continue;
             in->status[i] = (int8_t)(child < 0 ? put_nothing(in, field, before + first, part.rows)
-                                               : encode_field(in, field, schema->children[child], array->children[child], part));
+                                               : encode_field(in, field, schema->children[child],
+                                                              array->children[child], coded + i, part));
         }
     }
     for (int64_t i = 0; i < in->fields; i++) {
         const int64_t child = in->children[i], column = in->field[i].column;
-        if (in->status[i] == DONE && child >= 0 && in->field[i].kind == ITEMS)
-            in->status[i] = (int8_t)encode_items(&in->field[i].tokens, schema->children[child], array->children[child],
-                                                 in->offsets + column * (in->rows + 1) + before, in->values + column);
+        free(coded[i].ids);
+        if (in->status[i] != DONE || child < 0 || in->field[i].kind != ITEMS) continue;
+        int (*const encode)(const dagfm_tokens *, const struct ArrowSchema *, const struct ArrowArray *, int64_t *,
+                            dagfm_values *) = schema->children[child]->dictionary ? encode_coded_items : encode_items;
+        in->status[i] = (int8_t)encode(&in->field[i].tokens, schema->children[child], array->children[child],
+                                       in->offsets + column * (in->rows + 1) + before, in->values + column);
     }
 }
 
@@ -72,7 +86,8 @@ static void encode_chunk(const dagfm_encoding *in, const struct ArrowSchema *sch
 EXPORT int64_t dagfm_encode_table(const dagfm_encoding *in, struct ArrowArrayStream *stream) {
     struct ArrowSchema schema;
     if (stream->get_schema(stream, &schema)) return 1;
-    int64_t before = 0, failed = 0;
+    coded_column *coded = malloc((size_t)(in->fields + 1) * sizeof(coded_column));
+    int64_t before = 0, failed = !coded;
     while (!failed) {
         struct ArrowArray array;
         if (stream->get_next(stream, &array)) {
@@ -81,10 +96,11 @@ EXPORT int64_t dagfm_encode_table(const dagfm_encoding *in, struct ArrowArrayStr
         }
         if (!array.release) break;
         failed = before + array.length > in->rows || array.offset;
-        if (!failed) encode_chunk(in, &schema, &array, before);
+        if (!failed) encode_chunk(in, &schema, &array, before, coded);
         before += array.length;
         array.release(&array);
     }
+    free(coded);
     schema.release(&schema);
     return failed || before != in->rows;
 }
