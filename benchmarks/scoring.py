@@ -4,7 +4,8 @@
 ``encoded``: from encoded rows to logits, beside look-up in NumPy with the network in the kernel, and NumPy alone.
 ``raw``: from raw rows of strings to probabilities, beside the encoder without the kernel. ``rank``: one context and
 many candidates, beside the same rows whole, encoded and raw, and the reference's eager arithmetic on embeddings.
-``start``: a bundle is loaded. Every figure is the fastest of its turns.
+``explain``: rows of strings to explanations, without and with the strongest paths. ``start``: a bundle is loaded. Every
+figure is the fastest of its turns.
 """
 
 from __future__ import annotations
@@ -167,6 +168,17 @@ def rank(args: argparse.Namespace) -> None:
         print("".join(f"{other / ours:{width}.1f}x" for other, width in zip(others, (14, 10, 10), strict=True)))
 
 
+def explain(args: argparse.Namespace) -> None:
+    print(f"\n{'explain':24}{'rows':>6}{'no paths':>12}{'10 paths':>12}{'100 paths':>12}")
+    for message, connect in (("inner", "none"), ("inner", "causal"), ("outer", "causal")):
+        model = Model(message, connect, args)
+        for count in COUNTS:
+            rows = model.raw(count)
+            steps = [partial(model.scorer.explain, rows, paths) for paths in (0, 10, 100)]
+            found = "".join(f"{one:12.0f}" for one in microseconds(steps, args))
+            print(f"{message} {connect:18}{count:6}{found}")
+
+
 def start(args: argparse.Namespace) -> None:
     model = Model("inner", "none", args)
     with tempfile.TemporaryDirectory() as folder:
@@ -185,11 +197,11 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--ids", type=int, default=1_000_000, help="rows of the table")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each measurement")
-    parser.add_argument("--only", choices=("encoded", "raw", "rank", "start"))
+    parser.add_argument("--only", choices=("encoded", "raw", "rank", "explain", "start"))
     args = parser.parse_args()
     torch.set_num_threads(1)  # and OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 for the others, who read them at their start
     print(f"{args.fields} fields, {args.ids} ids, size {args.size}, depth {args.depth}, one thread; microseconds\n")
-    for part in (encoded, raw, rank, start):
+    for part in (encoded, raw, rank, explain, start):
         if args.only in (None, part.__name__):
             part(args)
 

@@ -13,11 +13,12 @@ from dagfm.encoding.spans import Spans
 from dagfm.errors import InputError
 from dagfm.kernel.calls import Weights, available, forward, processor_threads
 from dagfm.schema import FIRST, MISSING, Schema
+from dagfm.serving.quantised import Expanding
 
 Floats = NDArray[np.float32]
 
 
-def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
+def embed(table: Floats | Expanding, schema: Schema, spans: Spans, rows: Rows) -> Floats:
     """Look up and pool: encoded rows (B) -> field embeddings (B, F, D).
 
     ``table`` (rows, D); ``spans`` says which rows are whose. The same sums and maxima as ``nn.Embedding``.

@@ -38,8 +38,19 @@ def quantised(table: NDArray[np.float32], kind: str) -> Table:
 
 def expanded(table: Table) -> NDArray[np.float32]:
     """Its numbers (rows, width) as float32."""
-    numbers: NDArray[Any] = table.rows
-    if table.scales is None:
-        return np.asarray(numbers, np.float32)
-    whole: NDArray[np.float32] = numbers.astype(np.float32) * table.scales[:, None].astype(np.float32)
-    return whole
+    return table.rows if table.rows.dtype == np.float32 else Expanding(table)[:]
+
+
+class Expanding:
+    """A table that is read as float32 and stays as small as it is: rows are expanded as they are asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self._table, self.shape = table, table.rows.shape
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """The numbers of some rows, by index or by slice."""
+        numbers, scales = self._table.rows[rows], self._table.scales
+        found: NDArray[np.float32] = numbers.astype(np.float32)
+        if scales is not None:
+            found *= scales[rows][..., None].astype(np.float32)
+        return found

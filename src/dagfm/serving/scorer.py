@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
 from dagfm.serving.encoded import EncodedScorer
+from dagfm.serving.explanation.explainer import Explainer
+from dagfm.serving.explanation.explanation import Explanation
 from dagfm.serving.forward import Network
 from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, best, why_not
 
@@ -32,7 +35,7 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
+        self._table = table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
         network = Network(bundle.network, bundle.parameters, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
@@ -79,7 +82,9 @@ class Scorer:
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
-        encoded = self.encode(rows, origin)
+        return self._logits(self.encode(rows, origin), advance)
+
+    def _logits(self, encoded: Rows, advance: Advance | None = None) -> Float32:
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
@@ -140,6 +145,18 @@ class Scorer:
             return Ranking(indices[0], scores[0])
         shape = len(logits), len(rows) if top is None else min(top, len(rows))
         return Ranking(np.array(indices, np.int64).reshape(shape), np.array(scores, np.float32).reshape(shape))
+
+    def explain(self, rows: Any, paths: int = 10, origin: str = "rows") -> list[Explanation]:
+        """Take the score of each of N raw rows apart, exactly: what every order, node, field and edge of the graph adds
+        to the logit, the strongest ``paths`` (0 for none, which is faster), and what the row said of every field.
+
+        ``rows`` as in ``predict``; raises as it does, and where the student's head has hidden layers.
+        """
+        return self._explainer.explain(rows, paths, origin)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.bundle, self._table, self.encode, lambda rows: self._served(self._logits(rows)))
 
     def _probabilities(self, logits: Float32) -> Float32:
         return sigmoid(self._served(logits)).astype(np.float32)

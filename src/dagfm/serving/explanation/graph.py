@@ -1,0 +1,103 @@
+"""A DAGFM in float64, taken apart: what of the logit comes from every order, edge and field of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagfm.metrics import Float64
+from dagfm.serving.explanation.messages import Messages
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What each of B rows' logits is the sum of, in four ways; the bias comes to each of them."""
+
+    orders: Float64
+    """(depth + 1, B) by the number of factors, from 1 on."""
+    edges: Float64
+    """(F(F+1)/2, B) by the last edge, in the order of ``numpy.triu_indices(F)``; order 1 is its node's own edge."""
+    nodes: Float64
+    """(F, B) by the node where it ends."""
+    fields: Float64
+    """(F, B) by the fields whose vectors are multiplied, in equal shares."""
+
+
+class Graph:
+    """The network's weights, ready to be taken apart; of a linear head alone."""
+
+    def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> None:
+        """``arrays`` are the network's parameters under their own names, of the shapes that ``config`` asks for."""
+        self.fields, self.depth = fields, int(config["depth"])
+        self.messages = Messages.of(config["type"], arrays)
+        self.back = self.messages.transposed
+        self.bound = self.back.absolute
+        self.head: Float64 = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
+        self.bias = float(arrays["head.bias"].reshape(-1)[0])
+        self.edges = np.triu_indices(fields)
+        """Sources and targets, (F(F+1)/2,) each, in the order that all edges have here."""
+        self.connect: Float64 | None = None
+        if config["connect"] != "none":
+            self.connect = np.zeros((fields, fields))
+            below = np.tril_indices(fields) if config["connect"] == "causal" else np.indices((fields, fields))
+            self.connect[tuple(below)] = arrays["connect_layer"]
+
+    def from_source(self, node: int) -> slice:
+        """The edges that leave a node, to itself first and then to the later ones."""
+        start = node * self.fields - node * (node - 1) // 2
+        return slice(start, start + self.fields - node)
+
+    def first_states(self, vectors: Float64) -> Float64:
+        """``H0 = C E``: field vectors (F, B, D) to states (F, B, D)."""
+        return vectors if self.connect is None else np.tensordot(self.connect, vectors, 1)
+
+    def parts(self, vectors: Float64, first: Float64 | None = None) -> Parts:
+        """Take the logits of field vectors (F, B, D) and first-order weights (F, B) apart.
+
+        By field: a product of k states is, each being a mixture of field vectors (C), a sum of products of k of these;
+        each gives 1/k of its value to every factor's field, k/k to one that is all of them. By Euler's theorem for the
+        homogeneous f_k that is <E_g, ∂f_k/∂E_g> / k: one pass back with the head's weights divided by the order. It is
+        the value of Aumann and Shapley (1974), integrated gradients from zero vectors (Sundararajan et al., ICML 2017).
+        """
+        h0 = self.first_states(vectors)
+        aggregates, edges, orders = [], np.zeros((len(self.edges[0]), h0.shape[1])), []
+        own = np.array([self.from_source(node).start for node in range(self.fields)])
+        edges[own] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
+        orders.append(edges.sum(0))
+        h = h0
+        for layer in range(self.depth):
+            weighted, aggregate = self.head[layer + 1][:, None, None] * h0, np.zeros_like(h0)
+            order = np.zeros(h0.shape[1])
+            for node in range(self.fields):
+                leaving = self.from_source(node)
+                sent = self.messages(layer, leaving, h[node : node + 1])
+                aggregate[node:] += sent
+                value = np.einsum("nbd,nbd->nb", sent, weighted[node:])
+                edges[leaving] += value
+                order += value.sum(0)
+            aggregates.append(aggregate)
+            orders.append(order)
+            h = h0 * aggregate
+        nodes = np.zeros((self.fields, h0.shape[1]))
+        np.add.at(nodes, self.edges[1], edges)
+        return Parts(np.stack(orders), edges, nodes, self._by_field(vectors, first, h0, aggregates))
+
+    def _by_field(self, vectors: Float64, first: Float64 | None, h0: Float64, aggregates: list[Float64]) -> Float64:
+        """(F, B); ``aggregates`` are the A of every layer, (F, B, D) each."""
+        shares = self.head / np.arange(1, self.depth + 2)[:, None]
+        to_h0, to_h = np.zeros_like(h0), np.zeros_like(h0)
+        for layer in reversed(range(self.depth)):
+            to_h += shares[layer + 1][:, None, None]
+            to_h0 += to_h * aggregates[layer]
+            to_aggregate = to_h * h0
+            to_h = np.empty_like(h0)
+            for node in range(self.fields):
+                to_h[node] = self.back(layer, self.from_source(node), to_aggregate[node:]).sum(0)
+        to_h0 += to_h + shares[0][:, None, None]
+        to_vectors = to_h0 if self.connect is None else np.tensordot(self.connect.T, to_h0, 1)
+        credit: Float64 = np.einsum("fbd,fbd->fb", vectors, to_vectors)
+        return credit if first is None else credit + first
