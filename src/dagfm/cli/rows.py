@@ -46,7 +46,7 @@ def read_rows(
     try:
         with tempfile.TemporaryDirectory(prefix="dagfm-") as store:
             rows = open_log((file,), options, tables, Path(store), log.info)
-            return RawRows(rows.frame([*scorer.schema.names, *more]), rows)
+            return RawRows(rows.frame([*scorer.schema.columns, *more]), rows)
     except AbsentColumnError as error:
         keys = [key for key in scorer.card["tables"] if key not in tables]
         if not keys:

@@ -36,9 +36,13 @@ def quantised(table: NDArray[np.float32], kind: str) -> Table:
     return Table(np.clip(whole, -_MOST, _MOST).astype(np.int8), scales)
 
 
-def expanded(table: Table) -> NDArray[np.float32]:
-    """Its numbers (rows, width) as float32."""
-    return table.rows if table.rows.dtype == np.float32 else Expanding(table)[:]
+def expanded(table: Table, rows: slice = slice(None)) -> NDArray[np.float32]:
+    """Its numbers (rows, width), or those of some rows, as float32."""
+    numbers: NDArray[Any] = table.rows[rows]
+    if table.scales is None:
+        return np.asarray(numbers, np.float32)
+    whole: NDArray[np.float32] = numbers.astype(np.float32) * table.scales[rows, None].astype(np.float32)
+    return whole
 
 
 class Expanding:
@@ -48,9 +52,5 @@ class Expanding:
         self._table, self.shape = table, table.rows.shape
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
-        """The numbers of some rows, by index or by slice."""
-        numbers, scales = self._table.rows[rows], self._table.scales
-        found: NDArray[np.float32] = numbers.astype(np.float32)
-        if scales is not None:
-            found *= scales[rows][..., None].astype(np.float32)
-        return found
+        """The numbers of one row (width,), or of several (rows, width), by index or by slice."""
+        return expanded(self._table, rows)

@@ -35,10 +35,11 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._table = table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
+        table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
         network = Network(bundle.network, bundle.parameters, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
+        self._table = table
         reason = why_not(self.schema, bundle.network, chosen_version() is not None)
         self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
 
@@ -82,9 +83,13 @@ class Scorer:
 
     def logits(self, rows: Any, origin: str = "rows", advance: Advance | None = None) -> Float32:
         """Return the logits (N,) of N raw rows, before calibration; as ``served_logits`` otherwise."""
-        return self._logits(self.encode(rows, origin), advance)
+        return self._in_chunks(self.encode(rows, origin), advance)
 
-    def _logits(self, encoded: Rows, advance: Advance | None = None) -> Float32:
+    def served_encoded(self, rows: Rows) -> Float64:
+        """Return the calibrated logits (N,) of N encoded rows; raises as ``score_encoded``."""
+        return self._served(self._in_chunks(rows))
+
+    def _in_chunks(self, encoded: Rows, advance: Advance | None = None) -> Float32:
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
@@ -156,7 +161,7 @@ class Scorer:
 
     @cached_property
     def _explainer(self) -> Explainer:
-        return Explainer(self.bundle, self._table, self.encode, lambda rows: self._served(self._logits(rows)))
+        return Explainer(self.bundle, self._table, self.encode, self.served_encoded)
 
     def _probabilities(self, logits: Float32) -> Float32:
         return sigmoid(self._served(logits)).astype(np.float32)
