@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,3 +59,11 @@ def scorer_of(
         del arrays[name]
     network = {"type": message, "depth": depth, "connect": connect, **options}
     return Scorer(Bundle(encoder, network, arrays, {"scale": 0.7, "shift": -0.1}, {}))
+
+
+def deep_scorer() -> Scorer:
+    """One whose head has hidden layers."""
+    plain = scorer_of({"user", "item"}, {"item"}, "none", depth=1).bundle
+    deep = {"head.deep.layers.0.weight": (3, 4), "head.deep.layers.0.bias": (3,), "head.deep_weight": (1, 3)}
+    arrays = {**plain.arrays, **{f"network.{name}": np.ones(shape, np.float32) for name, shape in deep.items()}}
+    return Scorer(replace(plain, arrays=arrays, network={**plain.network, "hidden": [3]}))

@@ -14,7 +14,7 @@ import pytest
 from clicks import FIELDS, Finished
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scorers import LOG, MORE, scorer_of
+from scorers import LOG, MORE, deep_scorer, scorer_of
 
 import dagfm
 from dagfm.kernel.library import chosen_version
@@ -297,10 +297,7 @@ def test_rows_that_predict_refuses_are_refused(scorer: Scorer) -> None:
 
 
 def test_hidden_layers_are_refused_with_the_reason() -> None:
-    plain = scorer_of({"user", "item"}, {"item"}, "none", depth=1).bundle
-    deep = {"head.deep.layers.0.weight": (3, 4), "head.deep.layers.0.bias": (3,), "head.deep_weight": (1, 3)}
-    arrays = {**plain.arrays, **{f"network.{name}": np.ones(shape, np.float32) for name, shape in deep.items()}}
-    scorer = Scorer(replace(plain, arrays=arrays, network={**plain.network, "hidden": [3]}))
+    scorer = deep_scorer()
     assert scorer.predict(ROWS[:1]).shape == (1,)
     with pytest.raises(dagfm.InputError, match=r"explain needs a linear head: .*\(head: mlp\)"):
         scorer.explain(ROWS[:1])

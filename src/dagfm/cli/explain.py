@@ -59,7 +59,7 @@ def explain(
             raise BadValueError(rows, wanted[error.row] - 1, error.problem) from None
     if as_json:
         told = [{"row": number, **one.as_dict()} for number, one in zip(wanted, found, strict=True)]
-        typer.echo(json.dumps({"explanations": told}, indent=2))
+        typer.echo(json.dumps({"explanations": told}))
         return
     print_explanations([f"{rows}: row {number}" for number in wanted], found, scorer)
     if not row and len(wanted) < height:

@@ -10,7 +10,6 @@ import numpy as np
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.schema import UNKNOWN
-from dagfm.server.answers import RefusedError
 from dagfm.serving.scorer import Scorer
 
 Candidates = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
@@ -31,14 +30,6 @@ def _as_columns(candidates: Candidates) -> Candidates:
         return candidates
     names = dict.fromkeys(name for candidate in candidates for name in candidate)
     return {name: [candidate.get(name) for candidate in candidates] for name in names} if names else candidates
-
-
-def explain(scorer: Scorer, rows: Any) -> Any:
-    """One explanation a row; raises RefusedError (501) where this dagfm's scorer cannot."""
-    own = getattr(scorer, "explain", None)
-    if own is None:
-        raise RefusedError(501, "this version of dagfm cannot explain scores")
-    return own(rows)
 
 
 def unknown_counts(scorer: Scorer, rows: Any) -> dict[str, tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from dagfm import __version__
 from dagfm.schema import Field, Schema
@@ -13,6 +13,8 @@ from dagfm.server.datatypes import DATATYPES
 from dagfm.server.infer import OUTPUT
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
+from dagfm.server.scoring import PATHS
+from dagfm.serving.explanation.explanation import Status
 
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 
@@ -99,7 +101,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         f"{v1}:predict": _post(
             "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
         ),
-        f"{v1}:explain": _post("Where each score comes from", predict, 400, 413, 429, 501, example={"rows": [example]}),
+        f"{v1}:explain": _explain(predict, {"rows": [example], "paths": 10}),
     }  # fmt: skip
     if schema.has_sides:
         sides = {side: tuple(_columns(schema, side)) for side in ("context", "candidate")}
@@ -119,6 +121,31 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         }
         paths[f"{v1}:rank"] = _post("The best candidates for a context", ranked, 400, 413, 429, example=shown)
     return paths
+
+
+def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
+    """The operation that takes what ``predict`` takes, and how many paths, and answers with sums."""
+    text, number = {"type": "string"}, {"type": "number"}
+    numbers = {"type": "object", "additionalProperties": number}
+    triple = {"type": "array", "prefixItems": [text, text, number], "minItems": 3, "maxItems": 3}
+    path = {"type": "array", "prefixItems": [{"type": "array", "items": text}, number], "minItems": 2, "maxItems": 2}
+    reading = _object({"value": {}, "status": {"type": "string", "enum": list(get_args(Status))}}, ["value", "status"])
+    explanation = {
+        **dict.fromkeys(("probability", "served_logit", "logit", "bias"), number),
+        "by_order": {"type": "array", "items": number},
+        **dict.fromkeys(("by_node", "by_field"), numbers),
+        "by_edge": {"type": "array", "items": triple},
+        "paths": {"type": "array", "items": path},
+        "values": {"type": "object", "additionalProperties": reading},
+        "if_missing": numbers,
+    }
+    explanations = {"type": "array", "items": _object(explanation, list(explanation))}
+    most = {"type": "integer", "minimum": 0, "maximum": PATHS, "default": 10}
+    body = _object({**predict["properties"], "paths": most}, predict["required"])
+    operation = _post("What each score is the sum of", body, 400, 413, 429, example=example)
+    answer = operation["post"]["responses"]["200"]["content"]["application/json"]
+    answer["schema"] = _object({"explanations": explanations}, ["explanations"])
+    return operation
 
 
 def _columns(schema: Schema, side: str) -> list[str]:
