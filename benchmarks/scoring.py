@@ -170,7 +170,7 @@ def rank(args: argparse.Namespace) -> None:
 
 def explain(args: argparse.Namespace) -> None:
     print(f"\n{'explain':24}{'rows':>6}{'no paths':>12}{'10 paths':>12}{'100 paths':>12}")
-    for message, connect in (("inner", "none"), ("inner", "causal"), ("outer", "causal")):
+    for message, connect in (("inner", "causal"), ("outer", "causal")):
         model = Model(message, connect, args)
         for count in COUNTS:
             rows = model.raw(count)
