@@ -112,6 +112,19 @@ def test_a_head_with_hidden_layers_explains_nothing(tmp_path: Path) -> None:
     assert str(tmp_path) not in answer.error
 
 
+@pytest.mark.parametrize("name", ["", "\0", "x\0y", "\ufffe", "x" * 10_000])
+def test_columns_of_any_name_are_ignored(client: Client, scorer: dagfm.Scorer, name: str) -> None:
+    """Polars ends the process where a name with a zero byte leaves it."""
+    expected = scorer.predict([ROW])[0]
+    table = {column: [cell] * 300 for column, cell in {**ROW, name: 5}.items()}
+    for rows in ([{**ROW, name: [1]}, {name: 1, **ROW}], table):
+        found = client.post(PREDICT, {"rows": rows})
+        assert found.json["scores"] == pytest.approx([expected] * len(found.json["scores"]), abs=1e-6)
+    assert client.post(EXPLAIN, {"rows": [{**ROW, name: 5}]}).json["explanations"][0]["probability"] == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
 def body(**odd: Any) -> bytes:
     return json.dumps({"rows": [{**ROW, **odd}]}).encode()
 

@@ -75,7 +75,9 @@ class CompiledEncoder:
         """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
         columns = frame.columns
         wanted = [name for name in self._columns if name not in without]
-        if columns != wanted and (len(columns) > 2 * len(wanted) or pl.Object in frame.dtypes):
+        # A name with a zero byte in it does not leave polars: that would end the process, and anybody can send one.
+        unfit = pl.Object in frame.dtypes or "\0" in "".join(columns)
+        if columns != wanted and (unfit or len(columns) > 2 * len(wanted)):
             frame, columns = frame.select(wanted), wanted
         places = {name: place for place, name in enumerate(columns) if name not in without}
         return frame, np.array([places.get(one.source, -1) for one in self._fields], np.int64)

@@ -125,10 +125,11 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
 
 def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
     """The operation that takes what ``predict`` takes, and how many paths, and answers with sums."""
-    text, number = {"type": "string"}, {"type": "number"}
+    number = {"type": "number"}
     numbers = {"type": "object", "additionalProperties": number}
-    triple = {"type": "array", "prefixItems": [text, text, number], "minItems": 3, "maxItems": 3}
-    path = {"type": "array", "prefixItems": [{"type": "array", "items": text}, number], "minItems": 2, "maxItems": 2}
+    # Not prefixItems, which would say it exactly: tools that know OpenAPI 3.0 make an error of it.
+    triple = {**_several("string", "number", size=3), "description": "[from, to, value]"}
+    path = {**_several("array", "number", size=2), "description": "[[node, ...], value]"}
     reading = _object({"value": {}, "status": {"type": "string", "enum": list(get_args(Status))}}, ["value", "status"])
     explanation = {
         **dict.fromkeys(("probability", "served_logit", "logit", "bias"), number),
@@ -146,6 +147,10 @@ def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
     answer = operation["post"]["responses"]["200"]["content"]["application/json"]
     answer["schema"] = _object({"explanations": explanations}, ["explanations"])
     return operation
+
+
+def _several(*types: str, size: int) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": list(types)}, "minItems": size, "maxItems": size}
 
 
 def _columns(schema: Schema, side: str) -> list[str]:
