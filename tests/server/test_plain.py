@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_a_head_with_hidden_layers_explains_nothing(tmp_path: Path) -> None:
     assert answer.status == 400
     assert "explain needs a linear head" in answer.error
     assert str(tmp_path) not in answer.error
+
+
+def test_probes_do_not_wait_for_explanations(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def explain(*_: object) -> list[object]:
+        threads.append(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr(dagfm.Scorer, "explain", explain)
+    assert client.post(EXPLAIN, {"rows": [ROW]}).json == {"explanations": []}
+    assert threads[0].startswith("large")
 
 
 @pytest.mark.parametrize("name", ["", "\0", "x\0y", "\ufffe", "x" * 10_000])

@@ -80,12 +80,7 @@ class Network:
         if self.compiled is not None:
             return
         sources, targets = np.triu_indices(fields)
-        self.connect: Floats | None = None
-        if config["connect"] == "full":
-            self.connect = np.asarray(arrays["connect_layer"], np.float32)
-        elif config["connect"] == "causal":
-            self.connect = np.zeros((fields, fields), np.float32)
-            self.connect[np.tril_indices(fields)] = arrays["connect_layer"]
+        self.connect = connect_matrix(config, arrays, fields)
 
         def dense(packed: NDArray[Any]) -> Floats:
             full = np.zeros((self.depth, fields, fields, *packed.shape[2:]), np.float32)
@@ -150,6 +145,17 @@ class Network:
             return aggregate.transpose(1, 0, 2)
         messages: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
         return messages
+
+
+def connect_matrix(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> Floats | None:
+    """C (F, F) of ``H0 = C E``, zero above the diagonal where it is causal; None where H0 is E itself."""
+    if config["connect"] == "none":
+        return None
+    if config["connect"] == "full":
+        return np.asarray(arrays["connect_layer"], np.float32)
+    connect = np.zeros((fields, fields), np.float32)
+    connect[np.tril_indices(fields)] = arrays["connect_layer"]
+    return connect
 
 
 def _compiled(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, deep: bool) -> Weights:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagfm.metrics import Float64
 from dagfm.serving.explanation.messages import Messages
+from dagfm.serving.forward import connect_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,10 @@ class Graph:
         self.bias = float(arrays["head.bias"].reshape(-1)[0])
         self.edges = np.triu_indices(fields)
         """Sources and targets, (F(F+1)/2,) each, in the order that all edges have here."""
-        self.connect: Float64 | None = None
-        if config["connect"] != "none":
-            self.connect = np.zeros((fields, fields))
-            below = np.tril_indices(fields) if config["connect"] == "causal" else np.indices((fields, fields))
-            self.connect[tuple(below)] = arrays["connect_layer"]
+        self.own = np.array([self.from_source(node).start for node in range(fields)])
+        """(F,) which of them leads from each node to itself, the first one to leave it."""
+        connect = connect_matrix(config, arrays, fields)
+        self.connect: Float64 | None = None if connect is None else connect.astype(np.float64)
 
     def from_source(self, node: int) -> slice:
         """The edges that leave a node, to itself first and then to the later ones."""
@@ -64,27 +64,24 @@ class Graph:
         the value of Aumann and Shapley (1974), integrated gradients from zero vectors (Sundararajan et al., ICML 2017).
         """
         h0 = self.first_states(vectors)
-        aggregates, edges, orders = [], np.zeros((len(self.edges[0]), h0.shape[1])), []
-        own = np.array([self.from_source(node).start for node in range(self.fields)])
-        edges[own] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
-        orders.append(edges.sum(0))
-        h = h0
+        rows, h, aggregates = h0.shape[1], h0, []
+        orders, edges = np.zeros((self.depth + 1, rows)), np.zeros((len(self.edges[0]), rows))
+        edges[self.own] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
+        orders[0] = edges.sum(0)
         for layer in range(self.depth):
             weighted, aggregate = self.head[layer + 1][:, None, None] * h0, np.zeros_like(h0)
-            order = np.zeros(h0.shape[1])
             for node in range(self.fields):
                 leaving = self.from_source(node)
                 sent = self.messages(layer, leaving, h[node : node + 1])
                 aggregate[node:] += sent
                 value = np.einsum("nbd,nbd->nb", sent, weighted[node:])
                 edges[leaving] += value
-                order += value.sum(0)
+                orders[layer + 1] += value.sum(0)
             aggregates.append(aggregate)
-            orders.append(order)
             h = h0 * aggregate
-        nodes = np.zeros((self.fields, h0.shape[1]))
+        nodes = np.zeros((self.fields, rows))
         np.add.at(nodes, self.edges[1], edges)
-        return Parts(np.stack(orders), edges, nodes, self._by_field(vectors, first, h0, aggregates))
+        return Parts(orders, edges, nodes, self._by_field(vectors, first, h0, aggregates))
 
     def _by_field(self, vectors: Float64, first: Float64 | None, h0: Float64, aggregates: list[Float64]) -> Float64:
         """(F, B); ``aggregates`` are the A of every layer, (F, B, D) each."""

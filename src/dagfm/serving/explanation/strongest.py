@@ -51,12 +51,11 @@ class Search:
     def _prepare(self) -> None:
         graph, h0 = self._graph, self._h0
         _, targets = graph.edges
-        starts = [graph.from_source(node).start for node in range(graph.fields)]
         beyond = np.zeros_like(h0)
         for layer in reversed(range(graph.depth)):
             ends = graph.back(layer, slice(None), (graph.head[layer + 1][:, None] * h0)[targets, None])[:, 0]
             reaches = graph.bound(layer, slice(None), (np.abs(h0) * beyond)[targets, None])[:, 0]
-            beyond = np.maximum.reduceat(np.maximum(np.abs(ends), reaches), starts)
+            beyond = np.maximum.reduceat(np.maximum(np.abs(ends), reaches), graph.own)
             self._ends.insert(0, ends)
             self._reaches.insert(0, reaches * _ROUNDING)
 
