@@ -43,8 +43,13 @@ def test_a_row_is_told_as_a_sum(finished: Finished) -> None:
     rows = pl.read_parquet(finished.test_file)
     code, out, err = invoke(finished.bundle, finished.test_file)
     assert code == 0
-    assert f"{finished.test_file}: row 1: probability {dagfm.load(finished.bundle).predict(rows[:1])[0]:.4f}" in out
-    told = re.search(r"logit (\S+) = bias (\S+)  single fields (\S+)  pairs (\S+)  triples (\S+)\n", out)
+    (expected,) = dagfm.load(finished.bundle).explain(rows[:1])
+    title = f"{finished.test_file}: row 1: probability {expected.probability:.4f}, logit {expected.logit:+.4f}\n"
+    assert out.startswith(title)
+    empty = re.search(r"an empty row: 0\.\d{4}, logit (\S+); to which its fields add:", out)
+    assert empty is not None
+    assert float(empty[1]) == pytest.approx(expected.empty_logit, abs=1e-4)
+    told = re.search(r"  logit (\S+) = bias (\S+)  single fields (\S+)  pairs (\S+)  triples (\S+)\n", out)
     assert told is not None
     logit, *parts = map(float, told.groups())
     assert logit == pytest.approx(sum(parts), abs=3e-4)
@@ -86,7 +91,7 @@ def test_what_the_model_does_not_know_is_said(crossed: Path, folder: Path) -> No
     assert re.search(r"^ rate +no body x+\.\.\. \(missing\) ", unknown, re.M)
     assert re.search(r"^ user x group +no body x+\.\.\. \(unknown\) +[+-]\d\.\d{4} *$", unknown, re.M)
     assert re.search(r"^ tags +a\|zz \(partly unknown\) ", unknown, re.M)
-    assert re.search(r"^ price +missing ", unknown, re.M)
+    assert re.search(r"^ price +missing +[+-]0\.0000 ", unknown, re.M)
     assert "connect" not in out
     assert "triples" not in out
 

@@ -85,6 +85,20 @@ class Slow:
                     credit[field] += share
         return credit
 
+    def logit(self, embedded: np.ndarray) -> float:
+        return float(self.arrays["head.bias"][0]) + sum(value for _, value in self.terms(embedded))
+
+    def from_empty(self, empty: np.ndarray, embedded: np.ndarray) -> np.ndarray:
+        """(F,) the integral of each field's share of the slope, by differences, on the way from one to the other."""
+        change, added = embedded - empty, np.zeros(len(embedded))
+        for point, weight in zip(*np.polynomial.legendre.leggauss(6), strict=True):
+            for field in range(self.fields):
+                step = np.zeros_like(change)
+                step[field] = 1e-4 * change[field]
+                at = empty + (point + 1) / 2 * change
+                added[field] += weight / 2 * (self.logit(at + step) - self.logit(at - step)) / 2e-4
+        return added
+
     def split(self, embedded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.first_order:
             return embedded[:, :-1], embedded[:, -1].copy()
@@ -170,6 +184,25 @@ def test_fields_share_every_product_of_theirs_equally(
     for one, vectors in zip(scorer.explain(rows), embedded(scorer, rows), strict=True):
         assert list(one.by_field) == list(scorer.schema.names)
         assert list(one.by_field.values()) == pytest.approx(slow.by_field(vectors), abs=1e-12)
+
+
+@settings(max_examples=30)
+@given(
+    names=st.sets(st.sampled_from(["user", "group", "tags", "price", "user x group"]), min_size=1, max_size=3),
+    depth=st.integers(1, 3),
+    **networks,
+)
+def test_fields_lead_from_an_empty_row_to_the_row(
+    names: set[str], connect: str, message: str, depth: int, first_order: bool
+) -> None:
+    scorer = drawn(names, connect, message, depth, first_order)
+    nothing = [dict.fromkeys(scorer.schema.columns)]
+    slow, (empty,) = Slow(scorer), embedded(scorer, pl.DataFrame(nothing))
+    for one, vectors in zip(scorer.explain(ROWS[19:]), embedded(scorer, ROWS[19:]), strict=True):
+        assert one.empty_logit == pytest.approx(scorer.logits(nothing)[0], abs=1e-5)
+        assert one.empty_logit + sum(one.from_empty.values()) == pytest.approx(one.logit, abs=1e-12)
+        assert list(one.from_empty.values()) == pytest.approx(slow.from_empty(empty, vectors), rel=1e-5, abs=1e-6)
+        assert all(one.from_empty[name] == 0 for name, each in one.values.items() if each.status == "missing")
 
 
 @pytest.mark.parametrize("message", ["inner", "outer", "kernel"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import typer
 
 from dagfm.cli.tables import plain_table
-from dagfm.schema import Field, Schema
+from dagfm.metrics import sigmoid
+from dagfm.schema import Field
 from dagfm.serving.explanation.explanation import Explanation, Reading
 from dagfm.serving.scorer import Scorer
 
@@ -21,7 +23,7 @@ _ORDERS = ("single fields", "pairs", "triples")
 def print_explanations(titles: Sequence[str], found: Sequence[Explanation], scorer: Scorer) -> None:
     """Print of each row what one asks first: how sure, of what parts, for the sake of which values."""
     for title, one in zip(titles, found, strict=True):
-        _print_one(title, one, scorer.schema)
+        _print_one(title, one, scorer)
     connect = scorer.bundle.network["connect"]
     if found and connect != "none":
         which = "other fields" if connect == "full" else "fields before it"
@@ -30,17 +32,20 @@ def print_explanations(titles: Sequence[str], found: Sequence[Explanation], scor
         )
 
 
-def _print_one(title: str, one: Explanation, schema: Schema) -> None:
-    typer.echo(f"{title}: probability {one.probability:.4f}")
-    parts = [("bias", one.bias), *((_order(index), value) for index, value in enumerate(one.by_order))]
-    typer.echo(f"  logit {one.logit:+.4f} = {'  '.join(f'{name} {value:+.4f}' for name, value in parts)}")
+def _print_one(title: str, one: Explanation, scorer: Scorer) -> None:
+    calibration = scorer.bundle.calibration
+    empty = sigmoid(np.array(calibration["scale"] * one.empty_logit + calibration["shift"]))
+    typer.echo(f"{title}: probability {one.probability:.4f}, logit {one.logit:+.4f}")
     if abs(one.served_logit - one.logit) > 1e-4:
         typer.echo(f"  calibrated {one.served_logit:+.4f}")
+    typer.echo(f"  an empty row: {empty:.4f}, logit {one.empty_logit:+.4f}; to which its fields add:")
     fields = []
-    for field in schema:
+    for field in scorer.schema:
         without = "" if field.cross else f"{one.if_missing[field.source]:.4f}"
-        fields.append((field.name, _said(field, one.values[field.name]), one.by_field[field.name], without))
+        fields.append((field.name, _said(field, one.values[field.name]), one.from_empty[field.name], without))
     _print(("field", "value", "adds", "if missing"), fields, FIELDS, left=2)
+    parts = [("bias", one.bias), *((_order(index), value) for index, value in enumerate(one.by_order))]
+    typer.echo(f"  logit {one.logit:+.4f} = {'  '.join(f'{name} {value:+.4f}' for name, value in parts)}")
     if pairs := [(_product(edge[:2]), edge.value) for edge in one.by_edge if edge.source != edge.target]:
         _print(("pair that ends products", "adds"), pairs, PAIRS)
     if one.paths:

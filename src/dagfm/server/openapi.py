@@ -132,13 +132,12 @@ def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
     path = {**_several("array", "number", size=2), "description": "[[node, ...], value]"}
     reading = _object({"value": {}, "status": {"type": "string", "enum": list(get_args(Status))}}, ["value", "status"])
     explanation = {
-        **dict.fromkeys(("probability", "served_logit", "logit", "bias"), number),
+        **dict.fromkeys(("probability", "served_logit", "logit", "bias", "empty_logit"), number),
         "by_order": {"type": "array", "items": number},
-        **dict.fromkeys(("by_node", "by_field"), numbers),
+        **dict.fromkeys(("by_node", "by_field", "from_empty", "if_missing"), numbers),
         "by_edge": {"type": "array", "items": triple},
         "paths": {"type": "array", "items": path},
         "values": {"type": "object", "additionalProperties": reading},
-        "if_missing": numbers,
     }
     explanations = {"type": "array", "items": _object(explanation, list(explanation))}
     most = {"type": "integer", "minimum": 0, "maximum": PATHS, "default": 10}

@@ -15,7 +15,7 @@ from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.serving.bundle import Bundle
 from dagfm.serving.explanation.explanation import Explanation, Path
-from dagfm.serving.explanation.graph import Graph
+from dagfm.serving.explanation.graph import Graph, Parts
 from dagfm.serving.explanation.readings import readings
 from dagfm.serving.explanation.strongest import Search
 from dagfm.serving.forward import embed
@@ -46,6 +46,10 @@ class Explainer:
         self._first_order = bool(bundle.network.get("first_order", False))
         self._encode, self._serve = encode, serve
         self._graph = Graph(bundle.network, bundle.parameters, len(self._schema))
+        self._empty, self._empty_first = self._embedded(
+            encode([dict.fromkeys(self._schema.columns)], "an empty row", [])
+        )
+        self._empty_logit = float(self._logits(self._graph.parts(self._empty, self._empty_first))[0])
 
     def explain(self, rows: Any, paths: int, origin: str) -> list[Explanation]:
         """See ``Scorer.explain``."""
@@ -67,28 +71,35 @@ class Explainer:
         self, frame: pl.DataFrame, rows: Rows, served: Float64, missing: dict[str, Float64], paths: int
     ) -> Iterator[Explanation]:
         graph, names = self._graph, self._schema.names
-        embedded = np.ascontiguousarray(embed(self._table, self._schema, self._spans, rows).swapaxes(0, 1), np.float64)
-        first = embedded[:, :, -1] if self._first_order else None
-        vectors = embedded[:, :, :-1] if self._first_order else embedded
-        parts = graph.parts(vectors, first)
-        h0 = graph.first_states(vectors)
-        logits = graph.bias + parts.orders.sum(0)
-        probabilities = sigmoid(served)
-        orders, nodes, fields = (one.T.tolist() for one in (parts.orders, parts.nodes, parts.fields))
+        vectors, first = self._embedded(rows)
+        parts, h0 = graph.parts(vectors, first), graph.first_states(vectors)
+        logits, probabilities = self._logits(parts), sigmoid(served)
+        from_empty = graph.fields_from(self._empty, vectors, self._empty_first, first)
+        orders, nodes, fields, added = (one.T.tolist() for one in (parts.orders, parts.nodes, parts.fields, from_empty))
         for row, said in enumerate(readings(self._schema, frame, rows)):
-            strongest = (
-                Search(graph, h0[:, row], None if first is None else first[:, row], paths).paths() if paths else []
-            )
+            own = None if first is None else first[:, row]
+            strongest = Search(graph, h0[:, row], own, paths).paths() if paths else []
             yield Explanation(
-                float(np.float32(probabilities[row])),
-                float(served[row]),
-                float(logits[row]),
-                graph.bias,
-                orders[row],
-                dict(zip(names, nodes[row], strict=True)),
-                dict(zip(names, fields[row], strict=True)),
-                [Path(tuple(names[node] for node in trail), value) for trail, value in strongest],
-                said,
-                {column: float(np.float32(values[row])) for column, values in missing.items()},
-                parts.edges[:, row].copy(),
+                probability=float(np.float32(probabilities[row])),
+                served_logit=float(served[row]),
+                logit=float(logits[row]),
+                bias=graph.bias,
+                by_order=orders[row],
+                by_node=dict(zip(names, nodes[row], strict=True)),
+                by_field=dict(zip(names, fields[row], strict=True)),
+                empty_logit=self._empty_logit,
+                from_empty=dict(zip(names, added[row], strict=True)),
+                if_missing={column: float(np.float32(values[row])) for column, values in missing.items()},
+                paths=[Path(tuple(names[node] for node in trail), value) for trail, value in strongest],
+                values=said,
+                edges=parts.edges[:, row].copy(),
             )
+
+    def _embedded(self, rows: Rows) -> tuple[Float64, Float64 | None]:
+        """Field vectors (F, B, D), and first-order weights (F, B) where there are any."""
+        found = np.ascontiguousarray(embed(self._table, self._schema, self._spans, rows).swapaxes(0, 1), np.float64)
+        return (found[:, :, :-1], found[:, :, -1]) if self._first_order else (found, None)
+
+    def _logits(self, parts: Parts) -> Float64:
+        logits: Float64 = self._graph.bias + parts.orders.sum(0)
+        return logits

@@ -43,7 +43,8 @@ class Reading:
 class Explanation:
     """One row's score as a sum, exactly.
 
-    ``bias`` plus the sum of any of ``by_order``, ``by_node``, ``by_field`` and ``by_edge`` is ``logit``.
+    ``bias`` plus the sum of any of ``by_order``, ``by_node``, ``by_field`` and ``by_edge`` is ``logit``, and so is
+    ``empty_logit`` plus the sum of ``from_empty``.
     """
 
     probability: float
@@ -60,12 +61,16 @@ class Explanation:
     by_field: dict[str, float]
     """What every field adds: every product of field vectors gives an equal share to each of its factors. The states
     that paths multiply are themselves sums over fields (``connect``), so one path may be many such products."""
+    empty_logit: float
+    """Of a row with nothing in any column, before calibration."""
+    from_empty: dict[str, float]
+    """What every field adds to that: 0 for one that is missing."""
+    if_missing: dict[str, float]
+    """The probability that ``predict`` gives the row without the value of a column, by column."""
     paths: list[Path]
     """The strongest by absolute value, the strongest first."""
     values: dict[str, Reading]
     """What the row says of every field."""
-    if_missing: dict[str, float]
-    """The probability that ``predict`` gives the row without the value of a column, by column."""
     edges: Float64
     """(F(F+1)/2,) the values of ``by_edge``."""
 
@@ -85,8 +90,10 @@ class Explanation:
             "by_order": self.by_order,
             "by_node": self.by_node,
             "by_field": self.by_field,
+            "empty_logit": self.empty_logit,
+            "from_empty": self.from_empty,
+            "if_missing": self.if_missing,
             "by_edge": [list(edge) for edge in self.by_edge],
             "paths": [[list(path.nodes), path.value] for path in self.paths],
             "values": {name: {"value": one.value, "status": one.status} for name, one in self.values.items()},
-            "if_missing": self.if_missing,
         }

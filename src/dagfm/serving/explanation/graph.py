@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,37 +64,61 @@ class Graph:
         the value of Aumann and Shapley (1974), integrated gradients from zero vectors (Sundararajan et al., ICML 2017).
         """
         h0 = self.first_states(vectors)
-        rows, h, aggregates = h0.shape[1], h0, []
+        rows, weighted = h0.shape[1], self.head[1:, :, None, None] * h0
         orders, edges = np.zeros((self.depth + 1, rows)), np.zeros((len(self.edges[0]), rows))
         edges[self.own] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
         orders[0] = edges.sum(0)
-        for layer in range(self.depth):
-            weighted, aggregate = self.head[layer + 1][:, None, None] * h0, np.zeros_like(h0)
-            for node in range(self.fields):
-                leaving = self.from_source(node)
-                sent = self.messages(layer, leaving, h[node : node + 1])
-                aggregate[node:] += sent
-                value = np.einsum("nbd,nbd->nb", sent, weighted[node:])
-                edges[leaving] += value
-                orders[layer + 1] += value.sum(0)
-            aggregates.append(aggregate)
-            h = h0 * aggregate
+
+        def note(layer: int, node: int, sent: Float64) -> None:
+            value = np.einsum("nbd,nbd->nb", sent, weighted[layer, node:])
+            edges[self.from_source(node)] += value
+            orders[layer + 1] += value.sum(0)
+
+        shares = self.head / np.arange(1, self.depth + 2)[:, None]
+        fields = np.einsum("fbd,fbd->fb", vectors, self._gradient(shares, h0, self._aggregates(h0, note)))
         nodes = np.zeros((self.fields, rows))
         np.add.at(nodes, self.edges[1], edges)
-        return Parts(orders, edges, nodes, self._by_field(vectors, first, h0, aggregates))
+        return Parts(orders, edges, nodes, fields if first is None else fields + first)
 
-    def _by_field(self, vectors: Float64, first: Float64 | None, h0: Float64, aggregates: list[Float64]) -> Float64:
-        """(F, B); ``aggregates`` are the A of every layer, (F, B, D) each."""
-        shares = self.head / np.arange(1, self.depth + 2)[:, None]
+    def fields_from(
+        self, empty: Float64, vectors: Float64, empty_first: Float64 | None = None, first: Float64 | None = None
+    ) -> Float64:
+        """(F, B) what every field adds to the logit of ``empty`` (F, 1, D) when it turns to ``vectors`` (F, B, D).
+
+        Integrated gradients along the straight line between the two. Along it the logit is a polynomial of degree
+        depth + 1, so that Gauss and Legendre's rule with depth // 2 + 1 points gives the integral itself.
+        """
+        change, added = vectors - empty, np.zeros(vectors.shape[:2])
+        if first is not None and empty_first is not None:
+            added += first - empty_first
+        for point, weight in zip(*np.polynomial.legendre.leggauss(self.depth // 2 + 1), strict=True):
+            h0 = self.first_states(empty + (point + 1) / 2 * change)
+            added += weight / 2 * np.einsum("fbd,fbd->fb", change, self._gradient(self.head, h0, self._aggregates(h0)))
+        return added
+
+    def _aggregates(self, h0: Float64, note: Callable[[int, int, Float64], None] | None = None) -> list[Float64]:
+        """A of every layer, (F, B, D) each; ``note`` is told what each node sends in each layer."""
+        h, found = h0, []
+        for layer in range(self.depth):
+            aggregate = np.zeros_like(h0)
+            for node in range(self.fields):
+                sent = self.messages(layer, self.from_source(node), h[node : node + 1])
+                aggregate[node:] += sent
+                if note is not None:
+                    note(layer, node, sent)
+            found.append(aggregate)
+            h = h0 * aggregate
+        return found
+
+    def _gradient(self, head: Float64, h0: Float64, aggregates: list[Float64]) -> Float64:
+        """(F, B, D) of the logit with these weights of the head (depth + 1, F), for the field vectors."""
         to_h0, to_h = np.zeros_like(h0), np.zeros_like(h0)
         for layer in reversed(range(self.depth)):
-            to_h += shares[layer + 1][:, None, None]
+            to_h += head[layer + 1][:, None, None]
             to_h0 += to_h * aggregates[layer]
             to_aggregate = to_h * h0
             to_h = np.empty_like(h0)
             for node in range(self.fields):
                 to_h[node] = self.back(layer, self.from_source(node), to_aggregate[node:]).sum(0)
-        to_h0 += to_h + shares[0][:, None, None]
-        to_vectors = to_h0 if self.connect is None else np.tensordot(self.connect.T, to_h0, 1)
-        credit: Float64 = np.einsum("fbd,fbd->fb", vectors, to_vectors)
-        return credit if first is None else credit + first
+        to_h0 += to_h + head[0][:, None, None]
+        return to_h0 if self.connect is None else np.tensordot(self.connect.T, to_h0, 1)
