@@ -28,21 +28,22 @@ _ROUNDS = 200_000
 
 
 @contextlib.contextmanager
-def peak_step() -> Iterator[tuple[Step, int]]:
-    """A step of multiply-adds on registers, and how many it has."""
+def peak_steps() -> Iterator[tuple[Step, Step, int]]:
+    """A step of multiply-adds on registers, the same in two threads, and how many they have."""
     source = Path(__file__).with_name("peak.c")
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "peak.so"
-        compiler = [os.environ.get("CC", "cc"), "-O3", "-march=native", "-shared", "-fPIC"]
+        compiler = [os.environ.get("CC", "cc"), "-O3", "-march=native", "-shared", "-fPIC", "-pthread"]
         subprocess.run([*compiler, str(source), "-o", str(library)], check=True)
-        multiply_add = ctypes.CDLL(str(library)).multiply_add
-        multiply_add.restype, multiply_add.argtypes = ctypes.c_int64, [ctypes.c_int64, ctypes.c_void_p]
-        result = ctypes.c_float()
-
-        def step() -> None:
-            multiply_add(_ROUNDS, ctypes.addressof(result))
-
-        yield step, _ROUNDS * multiply_add(1, ctypes.addressof(result))
+        opened, result = ctypes.CDLL(str(library)), ctypes.c_float()
+        opened.multiply_add.restype, opened.multiply_add_in_two.restype = ctypes.c_int64, None
+        for function in (opened.multiply_add, opened.multiply_add_in_two):
+            function.argtypes = [ctypes.c_int64, ctypes.c_void_p]
+        alone, in_two = (
+            lambda function=function: function(_ROUNDS, ctypes.addressof(result))
+            for function in (opened.multiply_add, opened.multiply_add_in_two)
+        )
+        yield alone, in_two, _ROUNDS * opened.multiply_add(1, ctypes.addressof(result))
 
 
 def through_torch(step: Step) -> Step:
@@ -107,7 +108,7 @@ def main() -> None:
     terms = Terms(np.zeros(rows, np.float32), even, np.ones(rows, np.float32), even)
     print(f"{rows} rows, {fields} fields, size {size}, depth {depth}, one thread, version {version}\n")
     print(f"{'':30}{'ms':>8}{'GFLOP/s':>9}{'peak':>7}{'share':>7}{'torch':>8}{'reference':>11}")
-    with peak_step() as (peak, work):
+    with peak_steps() as (peak, peak_in_two, work):
         for message in ("inner", "outer"):
             reference = ReferenceDAGFM(fields, size, message, depth)
             for connect in ("none", "causal", "full"):
@@ -126,9 +127,12 @@ def main() -> None:
                     )
                 weights = weights_of(ours)
                 steps = [both_ways(weights, rows_of_x, terms, threads) for threads in (1, 2)]
-                single, double = in_turns(steps, args.seconds, min)
+                single, double, alone, in_two = in_turns([*steps, peak, peak_in_two], args.seconds, min)
                 one = in_turns([lambda weights=weights: forward(weights, rows_of_x[:1])], args.seconds / 4, min)[0]
-                print(f"{'':14}one row {1e3 * one:.1f} microseconds; two threads {single / double:.2f}x")
+                print(
+                    f"{'':14}one row {1e3 * one:.1f} microseconds; two threads {single / double:.2f}x,"
+                    f" registers alone {alone / in_two:.2f}x"
+                )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagfm.kernel.library import versions
-from dagfm.kernel.table import Bags, LookUp
+from dagfm.kernel.table import Bags, LookUp, Pooling
 from dagfm.training.history import EPSILON, History
 
 pytestmark = pytest.mark.skipif(not versions(), reason="the kernel is not built or switched off")
@@ -47,6 +47,7 @@ def test_rows_are_grouped_pooled_and_moved_as_by_hand(lengths, size, table, shar
     grad = random.normal(size=(len(lengths), size)).astype(np.float32)
     of_table = np.zeros((table, size))
     np.add.at(of_table, bags.ids, grad[bags.owners] * share[:, None])
+    np.testing.assert_allclose(Pooling(weight, bags, version=version).scattered(grad), of_table, rtol=1e-5, atol=1e-6)
     history, last = History(), np.zeros(table, np.int32)
     history.append(0.1)
     found.step("sgd", grad, 1, 0.5, EPSILON, last=last, rates=history.rates, path=history.path)
@@ -61,11 +62,20 @@ def test_every_bag_of_one_id_needs_no_offsets():
     assert np.array_equal(LookUp(weight, Bags(np.array([2, 0, 2]))).pooled(), weight[[2, 0, 2]])
 
 
+@pytest.mark.parametrize("id_", [-1, 4, 2**40])
+def test_an_id_that_is_no_row_is_refused(id_):
+    weight = np.ones((4, 3), np.float32)
+    for form in (Pooling, LookUp):
+        with pytest.raises(IndexError, match=f"{id_}.* of a table of 4 rows"):
+            form(weight, Bags(np.array([0, id_, 3])))
+
+
 def test_a_batch_without_ids():
     weight = np.ones((4, 3), np.float32)
     nothing = LookUp(weight, Bags(np.empty(0, np.int64), np.zeros(3, np.int64), np.empty(0, np.int64)))
     assert nothing.pooled().tolist() == [[0, 0, 0], [0, 0, 0]]
     assert len(nothing.rows) == 0
+    assert not nothing.scattered(np.ones((2, 3), np.float32)).any()
 
 
 def test_huge_ids_and_many_equal_ones_are_told_apart():

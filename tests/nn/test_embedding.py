@@ -72,13 +72,28 @@ def by_hand(table: np.ndarray, rows: Rows, row: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
-def test_every_type_of_field_is_looked_up_as_by_hand(count: int) -> None:
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32])  # in torch, and in the kernel where it is built
+def test_every_type_of_field_is_looked_up_as_by_hand(count: int, kind: torch.dtype) -> None:
     layout, rows = layout_of(MIXED, OFFSETS), mixed_rows(count)
-    embedding = Embedding(layout, 3).double()
+    embedding = Embedding(layout, 3).to(kind)
     torch.nn.init.normal_(embedding.weight)
     table = embedding.weight.detach().numpy()
     expected = np.array([by_hand(table, rows, row) for row in range(count)]).reshape(count, 6, 3)
-    np.testing.assert_allclose(embedding(layout.batch(rows)).detach().numpy(), expected, atol=1e-7)
+    tolerance = 1e-7 if kind == torch.float64 else 2e-6
+    np.testing.assert_allclose(embedding(layout.batch(rows)).detach().numpy(), expected, atol=tolerance)
+
+
+def test_the_gradient_of_the_table_does_not_depend_on_the_kind_of_number() -> None:
+    layout, rows = layout_of(MIXED, OFFSETS), mixed_rows(40)
+    slopes = torch.randn(40, 6, 3, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for kind in (torch.float64, torch.float32):
+        embedding = Embedding(layout, 3).to(kind)
+        torch.nn.init.zeros_(embedding.weight)
+        (embedding(layout.batch(rows)) * slopes).sum().backward()
+        assert embedding.weight.grad is not None
+        gradients.append(embedding.weight.grad.numpy())
+    np.testing.assert_allclose(gradients[1], gradients[0], atol=1e-5)
 
 
 def pooled_schema(poolings: list[str | None]) -> Schema:

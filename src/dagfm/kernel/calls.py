@@ -15,12 +15,14 @@ from dagfm.kernel.library import VERSIONS, Call, chosen_version, library
 Floats = NDArray[np.float32]
 
 MESSAGES = ("inner", "outer")
+COMPUTED = (*MESSAGES, "cross")
+"""In the order of call.h's numbers; CrossNet is no DAGFM, but called like one."""
 CONNECTS = ("none", "causal", "full")
 
 
 def available(message: str) -> bool:
-    """Whether the kernel is there and computes messages of this type."""
-    return message in MESSAGES and chosen_version() is not None
+    """Whether the kernel is there and computes messages of this type, or "cross"."""
+    return message in COMPUTED and chosen_version() is not None
 
 
 def processor_threads() -> int:
@@ -35,7 +37,9 @@ def processor_threads() -> int:
 class Weights:
     """The parameters of a DAGFM of F fields and D columns, all float32 and contiguous, as ``nn.DAGFM`` documents them.
 
-    Raises ValueError when an array is of another shape or type, or would have to be copied.
+    Of a CrossNet, whose message is "cross" and connect "none", ``p`` is W, ``q`` is b, and there is a head, all as
+    ``nn.CrossNet`` documents them. Raises ValueError when an array is of another shape or type, or would have to be
+    copied.
     """
 
     message: str
@@ -56,15 +60,23 @@ class Weights:
 
     def __post_init__(self) -> None:
         depth, pairs, size = self.p.shape
-        expected = {
-            "p": (depth, self.fields * (self.fields + 1) // 2, size),
-            "q": self.p.shape if self.message == "outer" else None,
+        if self.message == "cross":
+            width, size = size, size // self.fields
+            if self.head is None or width != size * self.fields:
+                raise ValueError(f"W is {width} wide, expected {self.fields} fields of some size and a head")
+            shapes = {"p": (depth, width, width), "q": (depth, width)}
+        else:
+            shapes = {"p": (depth, self.fields * (self.fields + 1) // 2, size)}
+            shapes |= {"q": shapes["p"]} if self.message == "outer" else {}
+        expected: dict[str, tuple[int, ...] | None] = {
+            "q": None,
+            **shapes,
             "c": {"none": None, "causal": (pairs,), "full": (self.fields, self.fields)}[self.connect],
             "head": None if self.head is None else (1, self.sums),
             "bias": None if self.head is None else (1,),
         }
         call = Call(fields=self.fields, size=size, depth=depth)
-        call.message, call.connect = MESSAGES.index(self.message), CONNECTS.index(self.connect)
+        call.message, call.connect = COMPUTED.index(self.message), CONNECTS.index(self.connect)
         for name, shape in expected.items():
             array = getattr(self, name)
             if shape is not None:
@@ -77,8 +89,8 @@ class Weights:
 
     @property
     def sums(self) -> int:
-        """How many summed states a row has."""
-        return self.fields * (len(self.p) + 1)
+        """How many numbers of a row the head weighs."""
+        return self.p.shape[2] if self.message == "cross" else self.fields * (len(self.p) + 1)
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,8 @@ def library() -> ctypes.CDLL | None:
         *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_float),
         ctypes.c_int64,
     ]
-    in_place = (found.dagfm_forward, found.dagfm_backward, found.dagfm_pool, found.dagfm_catch_up, found.dagfm_step)
-    for function in in_place:
+    in_place = "forward backward pool scatter catch_up step"
+    for function in (getattr(found, f"dagfm_{name}") for name in in_place.split()):
         function.restype = None
         function.argtypes = [ctypes.c_void_p]
     for name, arguments in _FUNCTIONS.items():

@@ -11,6 +11,7 @@ from torch import Tensor
 from dagfm.encoding.rows import Int64, Ragged, Rows
 from dagfm.encoding.selection import Selection
 from dagfm.encoding.spans import Spans
+from dagfm.kernel.table import Bags
 from dagfm.schema import FIRST, MISSING, Schema
 
 
@@ -48,6 +49,12 @@ class Batch:
     """(U, D), the rows that ``ids`` count in; None where that is the model's embedding table."""
     pooled: Tensor | None = None
     """(B * F, D), the sums of all bags where they are known already."""
+
+    @property
+    def bags(self) -> Bags:
+        """The bags that are sums, for the kernel; of a batch on a CPU."""
+        owners, shares = (None if one is None else one.numpy() for one in (self.owners, self.weights))
+        return Bags(self.ids.numpy(), None if owners is None else self.offsets.numpy(), owners, shares)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -1,4 +1,4 @@
-"""DAGFM through the compiled kernel, as functions that autograd knows: float32 on a CPU, inner and outer messages."""
+"""DAGFM and CrossNet through the compiled kernel, as functions that autograd knows: float32 on a CPU."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch.autograd.function import once_differentiable
 from dagfm.kernel.calls import Descent, Gradients, Terms, Weights, available, backward, descend, forward
 
 Parameters = tuple[str, str, Tensor, Tensor | None, Tensor | None]
-"""What lies below a head: type, connect, p, q and the connect layer, as ``nn.DAGFM`` has them."""
+"""What lies below a head: type, connect, p, q and the connect layer, as ``nn.DAGFM`` has them; of ``nn.CrossNet``
+"cross", "none", its weight and bias, and None."""
 
 
 def takes(message: str, x: Tensor, weight: Tensor) -> bool:
-    """Whether the kernel computes these messages for these embeddings (B, F, D)."""
+    """Whether the kernel computes these messages, or "cross", for embeddings like ``x``."""
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
     return plain and not torch.compiler.is_compiling() and available(message)
 

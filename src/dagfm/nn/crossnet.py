@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from dagfm.kernel.calls import Terms
+from dagfm.nn import compiled
 from dagfm.nn.linear import LogitUnit
+
+WIDEST = 384
+"""Of F·D in the kernel: beyond it the matrices leave the caches, and torch's products are the faster ones."""
 
 
 class CrossNet(nn.Module):
@@ -39,9 +44,25 @@ class CrossNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Field embeddings (B, F, D) to logits (B,)."""
+        if self._in_kernel(x):
+            return compiled.logits(x, self._below(), self.head.weight, self.head.bias)
         crossed = cross(x.reshape(len(x), self.fields * self.size), self.weight, self.bias)
         logits: Tensor = self.head(crossed)
         return logits
+
+    def computes_loss(self, table: Tensor) -> bool:
+        """Whether ``loss`` is there: in the kernel; see ``KernelLoss``."""
+        return self._in_kernel(table)
+
+    def loss(self, x: Tensor, terms: Terms) -> Tensor:
+        """Field embeddings (B, F, D) to a loss of their logits, a scalar."""
+        return compiled.loss(x, self._below(), self.head.weight, self.head.bias, terms)
+
+    def _in_kernel(self, x: Tensor) -> bool:
+        return self.fields * self.size <= WIDEST and compiled.takes("cross", x, self.weight)
+
+    def _below(self) -> compiled.Parameters:
+        return "cross", "none", self.weight, self.bias, None
 
     @torch.no_grad()
     def raise_logits(self, by: float) -> None:

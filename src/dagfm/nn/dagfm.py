@@ -107,12 +107,12 @@ class DAGFM(nn.Module):
         return logits + x[..., self.size].sum(1) if self.extra_columns else logits
 
     def computes_loss(self, table: Tensor) -> bool:
-        """Whether ``loss`` is there for embeddings from ``table``: with a linear head alone, in the kernel."""
+        """Whether ``loss`` is there: with a linear head alone, in the kernel; see ``KernelLoss``."""
         plain = type(self.head) is Readout and not self.extra_columns and self.distillation_head is None
         return plain and self._below_learns(table) and self._in_kernel(table)
 
     def loss(self, x: Tensor, terms: Terms) -> Tensor:
-        """Field embeddings (B, F, D) to a loss of their logits, a scalar, faster than by way of these."""
+        """Field embeddings (B, F, D) to a loss of their logits, a scalar."""
         return compiled.loss(x, self._below(), self.head.weight, self.head.bias, terms)
 
     def grow_distillation_head(self, generator: torch.Generator) -> None:

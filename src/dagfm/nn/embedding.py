@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dagfm.encoding.rows import Int64
+from dagfm.kernel.library import chosen_version
+from dagfm.kernel.table import Pooling
 from dagfm.nn.batch import Batch, Layout, Maxima
 from dagfm.schema import Schema
 
@@ -94,6 +96,13 @@ class Embedding(nn.Module):
         self.restore_held()
 
 
+def _pooling(table: Tensor, batch: Batch) -> Pooling | None:
+    """The kernel's, where it is there and takes this table."""
+    if table.device.type != "cpu" or table.dtype != torch.float32 or chosen_version() is None:
+        return None
+    return Pooling(table.detach().numpy(), batch.bags, torch.get_num_threads())
+
+
 class _PooledLookup(torch.autograd.Function):
     """Weighted sums of table rows; the backward adds gradients by index, far cheaper on CPU than torch's own bag."""
 
@@ -101,16 +110,20 @@ class _PooledLookup(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, batch: Batch) -> Tensor:
         ctx.batch = batch
         ctx.table_shape = table.shape
-        if batch.owners is None:
+        ctx.pooling = _pooling(table, batch)
+        if ctx.pooling is not None:
+            pooled = torch.from_numpy(ctx.pooling.pooled())
+        elif batch.owners is None:
             return F.embedding(batch.ids, table)
-        pooled = F.embedding_bag(
-            batch.ids,
-            table,
-            batch.offsets,
-            mode="sum",
-            per_sample_weights=None if batch.weights is None else batch.weights.to(table.dtype),
-            include_last_offset=True,
-        )
+        else:
+            pooled = F.embedding_bag(
+                batch.ids,
+                table,
+                batch.offsets,
+                mode="sum",
+                per_sample_weights=None if batch.weights is None else batch.weights.to(table.dtype),
+                include_last_offset=True,
+            )
         if batch.maxima is not None:
             largest, ctx.winners = _largest(table, batch.maxima)
             pooled.index_copy_(0, batch.maxima.bags, largest)
@@ -122,11 +135,14 @@ class _PooledLookup(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, None
         gradient: Tensor = gradients[0]
-        of_values = gradient if batch.owners is None else gradient.index_select(0, batch.owners)
-        if batch.weights is not None:
-            of_values = of_values * batch.weights.to(gradient.dtype).unsqueeze(1)
-        table = torch.zeros(ctx.table_shape, dtype=gradient.dtype, device=gradient.device)
-        table.index_add_(0, batch.ids, of_values)
+        if ctx.pooling is not None:
+            table = torch.from_numpy(ctx.pooling.scattered(gradient.contiguous().numpy()))
+        else:
+            of_values = gradient if batch.owners is None else gradient.index_select(0, batch.owners)
+            if batch.weights is not None:
+                of_values = of_values * batch.weights.to(gradient.dtype).unsqueeze(1)
+            table = torch.zeros(ctx.table_shape, dtype=gradient.dtype, device=gradient.device)
+            table.index_add_(0, batch.ids, of_values)
         if batch.maxima is not None:
             table.scatter_add_(0, ctx.winners, gradient.index_select(0, batch.maxima.bags))
         return table, None

@@ -13,7 +13,7 @@ from dagfm.nn.batch import Batch, Layout
 from dagfm.nn.dagfm import DAGFM
 from dagfm.nn.dropout import dropout
 from dagfm.nn.embedding import Embedding
-from dagfm.nn.network import OwnLoss
+from dagfm.nn.network import KernelLoss, OwnLoss
 from dagfm.nn.registry import build
 from dagfm.schema import Schema
 
@@ -45,12 +45,12 @@ class CTRModel(nn.Module):
 
     @property
     def computes_loss(self) -> bool:
-        """Whether ``loss`` is there: see ``DAGFM.computes_loss``."""
-        return isinstance(self.network, DAGFM) and self.network.computes_loss(self.embedding.weight)
+        """Whether ``loss`` is there: see ``KernelLoss``."""
+        return isinstance(self.network, KernelLoss) and self.network.computes_loss(self.embedding.weight)
 
     def loss(self, batch: Batch, terms: Terms) -> Tensor:
         """A loss of the logits, a scalar, without making these."""
-        assert isinstance(self.network, DAGFM), "callers ask whether it computes a loss"
+        assert isinstance(self.network, KernelLoss), "callers ask whether it computes a loss"
         return self.network.loss(self._dropped(self.embedding(batch)), terms)
 
     def click_loss(self, batch: Batch, labels: Tensor, weights: Tensor | None) -> Tensor:

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from dagfm.kernel.calls import Terms
+
 
 class Network(Protocol):
     """Maps field embeddings (B, F, size + extra_columns) to logits (B,); a torch module."""
@@ -46,3 +48,14 @@ class OwnLoss(Protocol):
         ``draw`` gives the batch's field embeddings, under fresh dropout each time; ``labels`` (B,); ``weights`` (B,)
         what a row's loss is multiplied by.
         """
+
+
+@runtime_checkable
+class KernelLoss(Protocol):
+    """A network whose loss and gradients the compiled kernel finds in one pass."""
+
+    def computes_loss(self, table: Tensor) -> bool:
+        """Whether ``loss`` is there, as the network is now, for embeddings from ``table`` (rows, D)."""
+
+    def loss(self, x: Tensor, terms: Terms) -> Tensor:
+        """Field embeddings (B, F, D) to a loss of their logits, a scalar, faster than by way of these."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dagfm.kernel.table import Bags, LookUp
+from dagfm.kernel.table import LookUp
 from dagfm.nn.batch import Batch
 from dagfm.nn.looked_up import LookedUp, look_up
 from dagfm.training import row_rules
@@ -68,9 +68,7 @@ class CompiledRows(TableRows):
     """In the kernel: a float32 table on a CPU, fields that are no maxima."""
 
     def opened(self, batch: Batch) -> Batch:
-        given = (batch.ids, None if batch.owners is None else batch.offsets, batch.owners, batch.weights)
-        bags = Bags(*(None if one is None else one.numpy() for one in given))  # type: ignore[arg-type]
-        self._batch = LookUp(self._table, bags, threads=torch.get_num_threads())
+        self._batch = LookUp(self._table, batch.bags, threads=torch.get_num_threads())
         self._batch.catch_up(self.rule, self.history.steps, self.decay, EPSILON, **self._state)
         self._pooled = torch.from_numpy(self._batch.pooled()).requires_grad_()
         return replace(batch, pooled=self._pooled)

@@ -6,7 +6,7 @@
 
 #include "table_call.h"
 
-enum { INNER, OUTER };                        /* message */
+enum { INNER, OUTER, CROSS }; /* message; CROSS is no DAGFM: see cross.h */
 enum { NO_CONNECT, CAUSAL_CONNECT, FULL_CONNECT }; /* connect */
 
 typedef struct {
@@ -38,6 +38,7 @@ typedef struct {
     void (*backward)(const dagfm_call *call, int64_t first, int64_t rows, float *scratch);
     /* Of the embedding table: see table.h. */
     void (*pool)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
+    void (*scatter)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*catch_up)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*step)(const dagfm_table *call, int64_t first, int64_t end, float *scratch); /* D floats */
     /* See dropout.h. */
@@ -48,6 +49,11 @@ typedef struct {
 const dagfm_version *version_at(int64_t number);
 
 static inline int64_t pairs_of(int64_t fields) { return fields * (fields + 1) / 2; }
+
+/* Numbers that head weighs. */
+static inline int64_t sums_of(const dagfm_call *call) {
+    return call->message == CROSS ? call->fields * call->size : call->fields * (call->depth + 1);
+}
 
 static inline int64_t connects_of(const dagfm_call *call) {
     if (call->connect == NO_CONNECT) return 0;

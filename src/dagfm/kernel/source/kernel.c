@@ -61,9 +61,14 @@ EXPORT void dagfm_drop(float *to, const float *from, int64_t count, uint64_t see
 
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
+/* Numbers of p of a layer. */
+static int64_t messages_of(const dagfm_call *call) {
+    return call->message == CROSS ? sums_of(call) * sums_of(call) : pairs_of(call->fields) * call->size;
+}
+
 static int64_t threads_of(const dagfm_call *call) {
-    const int64_t pairs = pairs_of(call->fields), message = call->message == OUTER ? 2 : 1;
-    const int64_t work = (call->depth * pairs * message + connects_of(call)) * call->size;
+    const int64_t message = call->message == OUTER ? 2 : 1;
+    const int64_t work = call->depth * messages_of(call) * message + connects_of(call) * call->size;
     const int64_t worth = 1 + (call->rows * work) / LEAST_WORK;
     int64_t threads = call->threads < worth ? call->threads : worth;
     if (threads > call->rows) threads = call->rows;
@@ -80,12 +85,11 @@ typedef struct {
 } part;
 
 static void parts_of(dagfm_call *call, part parts[PARTS]) {
-    const int64_t messages = call->depth * pairs_of(call->fields) * call->size;
-    const int64_t width = call->head ? call->fields * (call->depth + 1) : 0;
+    const int64_t messages = call->depth * messages_of(call), biases = call->depth * sums_of(call);
     parts[0] = (part){&call->grad_p, messages};
-    parts[1] = (part){&call->grad_q, call->message == OUTER ? messages : 0};
+    parts[1] = (part){&call->grad_q, call->message == OUTER ? messages : call->message == CROSS ? biases : 0};
     parts[2] = (part){&call->grad_c, connects_of(call)};
-    parts[3] = (part){&call->grad_head, width};
+    parts[3] = (part){&call->grad_head, call->head ? sums_of(call) : 0};
     parts[4] = (part){&call->grad_bias, call->head ? 1 : 0};
 }
 

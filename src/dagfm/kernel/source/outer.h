@@ -9,6 +9,7 @@
 
 #include "inner.h"
 #include "loss.h"
+#include "product.h"
 
 #define MANY 3 /* vectors of rows in a block; the last blocks have one */
 
@@ -65,22 +66,6 @@ static outer_layout outer_layout_of(const dagfm_call *call, int backward) {
     at.grad_c = taken(&at.end, connects_of(call) * LANES);
     at.grad_head = taken(&at.end, call->head ? fields * (depth + 1) * LANES : 0);
     return at;
-}
-
-/* acc[i][v] = sum over n of a[i * apart + n * along] b[n * next + v * LANES]: m numbers by k vectors. */
-INLINE void product(vec acc[][MANY], const int m, const int k, const float *a, int64_t apart, int64_t along,
-                    const float *b, int64_t next, int64_t count) {
-    EACH_OF(m) UNROLL for (int v = 0; v < k; v++) acc[i_][v] = (vec){0};
-    for (int64_t n = 0; n < count; n++) {
-        vec value[MANY];
-        UNROLL for (int v = 0; v < k; v++) value[v] = load(b + v * LANES);
-        EACH_OF(m) {
-            const vec number = all(a[i_ * apart]);
-            UNROLL for (int v = 0; v < k; v++) acc[i_][v] += number * value[v];
-        }
-        a += along;
-        b += next;
-    }
 }
 
 /* Run PART(m) over things i, m of them at a time. */
@@ -172,7 +157,7 @@ INLINE void run_block(const int k, const enum purpose purpose, block *in) {
     const dagfm_call *call = in->call;
     const int64_t fields = call->fields, size = call->size, pairs = pairs_of(fields), wide = k * LANES;
     const int64_t level = fields * size * MANY * LANES, edges = pairs * MANY * LANES;
-    vec acc[TALL][MANY];
+    vec acc[TALL][VECTORS];
     for (int64_t s = 0; s < fields; s++) {
         vec whole[MANY] = {{0}};
         for (int64_t d = 0; d < size; d++)
@@ -235,7 +220,7 @@ INLINE void weigh_layer(const int k, const block *in, int64_t layer, const float
     const dagfm_call *call = in->call;
     const int64_t fields = call->fields, size = call->size, pairs = pairs_of(fields), wide = k * LANES;
     const float *numbers = AT(numbers) + layer * pairs * MANY * LANES, *grad_numbers = AT(grad_numbers);
-    vec acc[TALL][MANY];
+    vec acc[TALL][VECTORS];
     for (int64_t column = 0; column < size; column += LANES) {
         const int whole = size - column >= LANES;
         const int64_t lanes = whole ? LANES : size - column, step = whole ? size : LANES;
@@ -275,7 +260,7 @@ INLINE void return_block(const int k, const block *in) {
     const int64_t level = fields * size * MANY * LANES;
     float *const grads = AT(grads), *const grad_h0 = AT(grad_h0), *const back = AT(back);
     const float *h0 = AT(h0);
-    vec acc[TALL][MANY];
+    vec acc[TALL][VECTORS];
     memset(grad_h0, 0, fields * size * wide * sizeof(float));
     for (int64_t s = 0; s < fields; s++)
         for (int64_t d = 0; d < size; d++)

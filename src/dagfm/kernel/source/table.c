@@ -74,6 +74,11 @@ static void divide(const dagfm_table *call, part run, int64_t count) {
 
 EXPORT void dagfm_pool(const dagfm_table *call) { divide(call, version_at(call->version)->pool, call->bags); }
 
+/* In one thread, as any id may be of any row: it adds up ids from cache, faster than threads could agree. */
+EXPORT void dagfm_scatter(const dagfm_table *call) {
+    version_at(call->version)->scatter(call, 0, call->values, call->scratch);
+}
+
 EXPORT void dagfm_catch_up(const dagfm_table *call) { divide(call, version_at(call->version)->catch_up, call->rows); }
 
 EXPORT void dagfm_step(const dagfm_table *call) { divide(call, version_at(call->version)->step, call->rows); }

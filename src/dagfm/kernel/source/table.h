@@ -33,20 +33,41 @@ static void pool_bags(const dagfm_table *in, int64_t first, int64_t end, float *
     (void)scratch;
     const int64_t size = in->size;
     for (int64_t bag = first; bag < end; bag++) {
-        int64_t value = in->offsets ? in->offsets[bag] : bag;
+        const int64_t value = in->offsets ? in->offsets[bag] : bag;
         const int64_t until = in->offsets ? in->offsets[bag + 1] : bag + 1;
         if (value + AHEAD < in->values) ask_for(in->weight + in->ids[value + AHEAD] * size, size);
         float *out = in->out + bag * size;
-        if (until - value == 1 && !in->shares) {
-            memcpy(out, in->weight + in->ids[value] * size, size * sizeof(float));
-            continue;
-        }
-        memset(out, 0, size * sizeof(float));
-        for (; value < until; value++) {
-            const float *row = in->weight + in->ids[value] * size;
-            const float share = in->shares ? in->shares[value] : 1;
-            for (int64_t d = 0; d < size; d++) out[d] += share * row[d];
-        }
+#define PART(lanes_)                                                                      \
+    do {                                                                                  \
+        const int64_t lanes = lanes_;                                                     \
+        vec total = {0};                                                                  \
+        for (int64_t v = value; v < until; v++) {                                         \
+            const vec row = GET(in->weight + in->ids[v] * size + d);                      \
+            total += in->shares ? row * in->shares[v] : row;                              \
+        }                                                                                 \
+        store_part(out + d, total, lanes);                                                \
+    } while (0)
+        ALL_COLUMNS(size);
+#undef PART
+    }
+}
+
+/* Ids first .. end - 1: the gradient of each one's bag, added to that of its row in `out` (table rows, D). */
+static void scatter_bags(const dagfm_table *in, int64_t first, int64_t end, float *scratch) {
+    (void)scratch;
+    const int64_t size = in->size;
+    for (int64_t value = first; value < end; value++) {
+        if (value + AHEAD < end) ask_for(in->out + in->ids[value + AHEAD] * size, size);
+        const float *from = in->grad + (in->owners ? in->owners[value] : value) * size;
+        float *to = in->out + in->ids[value] * size;
+        const float share = in->shares ? in->shares[value] : 1;
+#define PART(lanes_)                                                                \
+    do {                                                                            \
+        const int64_t lanes = lanes_;                                               \
+        store_part(to + d, GET(to + d) + GET(from + d) * share, lanes);             \
+    } while (0)
+        ALL_COLUMNS(size);
+#undef PART
     }
 }
 

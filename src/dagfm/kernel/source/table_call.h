@@ -17,7 +17,7 @@ typedef struct {
     int64_t *row;                /* (U) the different rows */
     int32_t *starts, *places;    /* (U + 1) and (V): where in `ids` each of them stands, in ascending order */
     float *weight;               /* (table rows, D) */
-    float *out;                  /* (bags, D) pooled rows */
+    float *out;                  /* (bags, D) pooled rows; (table rows, D) the gradient of the table */
     const float *grad;           /* (bags, D) of them */
     float *scratch;              /* (threads, D) */
     /* A step of the rows looked up, and what the steps without them did before: see table.h. */
