@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Graph:
     def __init__(self, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> None:
         """``arrays`` are the network's parameters under their own names, of the shapes that ``config`` asks for."""
         self.fields, self.depth = fields, int(config["depth"])
-        self.messages = Messages.of(config["type"], arrays)
+        self.messages = Messages.of(config["type"], fields, arrays)
         self.back = self.messages.transposed
         self.bound = self.back.absolute
         self.head: Float64 = np.asarray(arrays["head.weight"], np.float64).reshape(self.depth + 1, fields)
@@ -64,21 +64,23 @@ class Graph:
         the value of Aumann and Shapley (1974), integrated gradients from zero vectors (Sundararajan et al., ICML 2017).
         """
         h0 = self.first_states(vectors)
-        rows, weighted = h0.shape[1], self.head[1:, :, None, None] * h0
-        orders, edges = np.zeros((self.depth + 1, rows)), np.zeros((len(self.edges[0]), rows))
-        edges[self.own] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
-        orders[0] = edges.sum(0)
-
-        def note(layer: int, node: int, sent: Float64) -> None:
-            value = np.einsum("nbd,nbd->nb", sent, weighted[layer, node:])
-            edges[self.from_source(node)] += value
-            orders[layer + 1] += value.sum(0)
-
+        aggregates, rows = self._aggregates(h0), h0.shape[1]
+        nodes = np.zeros((self.depth + 1, self.fields, rows))
+        nodes[0] = self.head[0][:, None] * h0.sum(2) + (0.0 if first is None else first)
+        edges = np.zeros((len(self.edges[0]), rows))
+        edges[self.own] = nodes[0]
+        h = h0
+        for layer, aggregate in enumerate(aggregates):
+            ends = self.head[layer + 1][:, None, None] * h0
+            for node in range(self.fields):
+                leaving = self.from_source(node)
+                sent = self.messages(layer, leaving, h[node : node + 1])
+                edges[leaving] += np.einsum("nbd,nbd->nb", sent, ends[node:])
+            h = h0 * aggregate
+            nodes[layer + 1] = self.head[layer + 1][:, None] * h.sum(2)
         shares = self.head / np.arange(1, self.depth + 2)[:, None]
-        fields = np.einsum("fbd,fbd->fb", vectors, self._gradient(shares, h0, self._aggregates(h0, note)))
-        nodes = np.zeros((self.fields, rows))
-        np.add.at(nodes, self.edges[1], edges)
-        return Parts(orders, edges, nodes, fields if first is None else fields + first)
+        fields = np.einsum("fbd,fbd->fb", vectors, self._gradient(shares, h0, aggregates))
+        return Parts(nodes.sum(1), edges, nodes.sum(0), fields if first is None else fields + first)
 
     def fields_from(
         self, empty: Float64, vectors: Float64, empty_first: Float64 | None = None, first: Float64 | None = None
@@ -96,29 +98,19 @@ class Graph:
             added += weight / 2 * np.einsum("fbd,fbd->fb", change, self._gradient(self.head, h0, self._aggregates(h0)))
         return added
 
-    def _aggregates(self, h0: Float64, note: Callable[[int, int, Float64], None] | None = None) -> list[Float64]:
-        """A of every layer, (F, B, D) each; ``note`` is told what each node sends in each layer."""
-        h, found = h0, []
-        for layer in range(self.depth):
-            aggregate = np.zeros_like(h0)
-            for node in range(self.fields):
-                sent = self.messages(layer, self.from_source(node), h[node : node + 1])
-                aggregate[node:] += sent
-                if note is not None:
-                    note(layer, node, sent)
-            found.append(aggregate)
-            h = h0 * aggregate
+    def _aggregates(self, h0: Float64) -> list[Float64]:
+        """A of every layer, (F, B, D) each."""
+        found = [self.messages.sums(0, h0)]
+        for layer in range(1, self.depth):
+            found.append(self.messages.sums(layer, h0 * found[-1]))
         return found
 
     def _gradient(self, head: Float64, h0: Float64, aggregates: list[Float64]) -> Float64:
         """(F, B, D) of the logit with these weights of the head (depth + 1, F), for the field vectors."""
         to_h0, to_h = np.zeros_like(h0), np.zeros_like(h0)
         for layer in reversed(range(self.depth)):
-            to_h += head[layer + 1][:, None, None]
+            to_h = to_h + head[layer + 1][:, None, None]
             to_h0 += to_h * aggregates[layer]
-            to_aggregate = to_h * h0
-            to_h = np.empty_like(h0)
-            for node in range(self.fields):
-                to_h[node] = self.back(layer, self.from_source(node), to_aggregate[node:]).sum(0)
+            to_h = self.back.sums(layer, to_h * h0)
         to_h0 += to_h + head[0][:, None, None]
         return to_h0 if self.connect is None else np.tensordot(self.connect.T, to_h0, 1)
