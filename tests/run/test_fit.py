@@ -16,7 +16,10 @@ import dagfm
 from dagfm.files import MANIFEST
 
 PHASE = {"inputs.json", "manifest.json", "metrics.jsonl", "weights.safetensors", "valid-logits.npy", "test-logits.npy"}
-BUNDLE = {"calibration.json", "encoder.json", "golden.json", "manifest.json", "vocabulary", "weights.safetensors"}
+BUNDLE = {
+    *("calibration.json", "encoder.json", "golden.json", "manifest.json", "reference.json"),
+    *("vocabulary", "weights.safetensors"),
+}
 
 
 def _names(directory: Path) -> set[str]:

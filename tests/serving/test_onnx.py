@@ -27,11 +27,13 @@ from dagfm.files import MANIFEST, digest
 from dagfm.nn.dagfm import DAGFM
 from dagfm.schema import Field, Schema
 from dagfm.serving.bundle import Bundle, write_bundle
+from dagfm.serving.drawn import drawn
 from dagfm.serving.onnx import checking, export, feed, writing
-from dagfm.serving.onnx.checking import difference, drawn, runner
+from dagfm.serving.onnx.checking import difference, runner
 from dagfm.serving.onnx.feeds import padded
 from dagfm.serving.onnx.writing import built
 from dagfm.serving.scorer import Scorer
+from dagfm.serving.smaller import narrowed
 
 SHUFFLED = [FIELDS[index] for index in (4, 0, 3, 5, 1, 2)]
 """Forms alternate, so that the graph has to bring its parts into node order."""
@@ -101,6 +103,16 @@ def test_every_kind_of_field(tmp_path: Path, kind: str) -> None:
     assert off_by(made(KINDS[kind], type="outer"), tmp_path) <= 1e-5
 
 
+@pytest.mark.parametrize("kind", ["float16", "int8"])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_smaller_weights(tmp_path: Path, kind: str, first_order: bool) -> None:
+    whole = made(SHUFFLED, 8, first_order)
+    assert off_by(narrowed(whole, kind), tmp_path) <= 1e-5
+    graph = onnx.load(str(tmp_path / "model.onnx")).graph
+    (table,) = [one for one in graph.initializer if one.name == "embedding.weight"]
+    assert onnx.helper.tensor_dtype_to_np_dtype(table.data_type) == kind, "the file is as small"
+
+
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 3)])
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("size", [1, 4])
@@ -111,7 +123,7 @@ def test_heads_and_first_order(tmp_path: Path, hidden: tuple[int, ...], first_or
 
 def test_drawn_rows_meet_what_there_is() -> None:
     bundle = made([*SHUFFLED, *LISTS])
-    rows = drawn(bundle)
+    rows = drawn(bundle, 500)
     assert {0, 1, 2} <= set(rows.tokens[:, 0].tolist())
     assert np.isnan(rows.floats).all(axis=1).any()
     assert (np.isnan(rows.floats).any(axis=1) & ~np.isnan(rows.floats).all(axis=1)).any()

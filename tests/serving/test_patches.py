@@ -181,10 +181,13 @@ def test_arrays_of_every_kind(bundle: Bundle, old: Path, tmp_path: Path, kind: s
         changes = {"embedding__weight": lambda one, factor=factor: (one * 50 * factor).astype(kind)}
         one = changed(bundle, **changes)
         write_bundle(tmp_path / name, replace(one, arrays={**one.arrays, **(more if name == "b" else {})}))
-    for start, end in ((old, "a"), (tmp_path / "a", "b"), (tmp_path / "b", "a")):
-        patches.make(start, tmp_path / end, tmp_path / "p")
-        patches.apply(start, tmp_path / "p", tmp_path / "result")
+    for start, end in (("a", "b"), ("b", "a")):
+        patches.make(tmp_path / start, tmp_path / end, tmp_path / "p")
+        patches.apply(tmp_path / start, tmp_path / "p", tmp_path / "result")
         assert contents(tmp_path / "result") == contents(tmp_path / end)
+    with pytest.raises(dagfm.InputError, match=f"'embedding.weight' is float32 there and {kind} here"):
+        patches.make(old, tmp_path / "a", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_bundle_is_replaced_in_place(old: Path, new: Path, patch: Path, tmp_path: Path) -> None:

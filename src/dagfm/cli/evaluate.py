@@ -29,29 +29,19 @@ def evaluate(
     """
     import json
 
-    import numpy as np
-
     from dagfm import metrics
     from dagfm.cli.file_options import file_options
-    from dagfm.cli.rows import located, parse_tables, read_rows, score
-    from dagfm.config.data import LabelConfig
-    from dagfm.data.label import check_classes, labels
+    from dagfm.cli.labelled import read_labelled
+    from dagfm.cli.rows import located, parse_tables, score
     from dagfm.serving.scorer import load
 
     scorer = load(bundle)
-    label = LabelConfig.model_validate(scorer.card["label"])
-    weight = scorer.card.get("weight")
     options = file_options(format, separator, columns, encoding, quote)
-    raw = read_rows(scorer, rows, options, parse_tables(table), [*label.columns, *([weight] if weight else [])])
-    with located(raw):
-        found = labels(raw.frame, label, rows, weight)
+    found = read_labelled(scorer, rows, options, parse_tables(table))
+    with located(found.raw):
         # Of all rows, dropped ones too, so that a refused cell is told with its row in the file.
-        logits = score(scorer, raw.frame, rows)[found.kept]
-    clicks = found.clicks[found.kept]
-    weights = None if found.weights is None else found.weights[found.kept]
-    counted = clicks if weights is None else clicks[weights > 0]
-    lowest, highest = (float(counted.min()), float(counted.max())) if counted.size else (np.inf, -np.inf)
-    check_classes(lowest, highest, len(counted), rows)
+        logits = score(scorer, found.raw.frame, rows)[found.kept]
+    clicks, weights = found.clicks, found.weights
     probabilities = metrics.sigmoid(logits)
     figures = {
         "rows": len(clicks),

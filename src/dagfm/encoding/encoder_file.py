@@ -20,7 +20,7 @@ from dagfm.errors import InputError
 from dagfm.files import read_json, replacing, write_json
 from dagfm.kernel.library import chosen_version
 from dagfm.kernel.tokens import TokenIndex
-from dagfm.schema import Field, Schema
+from dagfm.schema import FIRST, Field, Schema
 
 FILE = "encoder.json"
 FORMAT = 3
@@ -50,14 +50,15 @@ def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
     return names
 
 
-def write_indexes(encoder: Encoder, directory: Path) -> list[str]:
-    """Write beside each vocabulary the index by which the kernel finds its tokens; returns the files' names.
+def write_indexes(encoder: Encoder, directory: Path, least: float = 0) -> list[str]:
+    """Write beside each vocabulary of at least so many tokens the index by which the kernel finds them; returns the
+    files' names.
 
     None without the kernel, which is all they are for.
     """
     names = []
     for name, vocabulary in encoder.vocabularies.items() if chosen_version() else ():
-        index = index_of(vocabulary)
+        index = index_of(vocabulary) if vocabulary.rows - FIRST >= least else None
         if index is not None:
             names.append(index_file(encoder.schema, name))
             with replacing(directory / names[-1]) as temporary:

@@ -80,6 +80,12 @@ class TableCall(ctypes.Structure):
     ]
 
 
+class AdamRule(ctypes.Structure):
+    """``adam_rule`` of adam_call.h."""
+
+    _fields_ = [(name, ctypes.c_float) for name in ("rate", "mean_left", "square_left", "square_fix", "epsilon")]
+
+
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The library, or None where it was not built, cannot be opened or is switched off; the reason is logged, once.
@@ -111,6 +117,11 @@ def library() -> ctypes.CDLL | None:
     found.dagfm_drop.argtypes = [
         *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_float),
         ctypes.c_int64,
+    ]
+    found.dagfm_adam.restype = None
+    found.dagfm_adam.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_float),
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64),
     ]
     in_place = "forward backward pool scatter catch_up step"
     for function in (getattr(found, f"dagfm_{name}") for name in in_place.split()):

@@ -3,11 +3,13 @@
 from dagfm.metrics.figures import Float64, auc, calibration, cross_entropy, logit_mse, logloss, mean, sigmoid
 from dagfm.metrics.groups import GroupFigures, figures_within, ndcg_key
 from dagfm.metrics.paired import Difference, Standing, auc_difference, logloss_difference, mean_difference
+from dagfm.metrics.stability import Shift, shift
 
 __all__ = [
     "Difference",
     "Float64",
     "GroupFigures",
+    "Shift",
     "Standing",
     "auc",
     "auc_difference",
@@ -20,5 +22,6 @@ __all__ = [
     "mean",
     "mean_difference",
     "ndcg_key",
+    "shift",
     "sigmoid",
 ]

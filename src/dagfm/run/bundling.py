@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from safetensors.numpy import load
 
 import dagfm
 from dagfm.config import Config
+from dagfm.data.dataset import Dataset, Prepared
+from dagfm.metrics import sigmoid
 from dagfm.nn.dagfm import resolve_connect
 from dagfm.serving.bundle import Bundle
 from dagfm.serving.golden import with_golden
+from dagfm.serving.reference import reference_of
+from dagfm.serving.scorer import Scorer
 from dagfm.training.sampling import Sampling
 from dagfm.training.view import View
 from dagfm.training.workshop import Trained
+
+_ROWS = 1 << 18
+"""Of rows a share is known to a part in a thousand; so many are looked at, evenly spaced."""
 
 
 def bundle_of(config: Config, view: View, student: Trained) -> Bundle:
@@ -30,3 +40,14 @@ def bundle_of(config: Config, view: View, student: Trained) -> Bundle:
     }
     calibration = {"scale": 1.0, "shift": Sampling.of(config.data.negatives).shift}
     return with_golden(Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card))
+
+
+def with_reference(bundle: Bundle, view: View, prepared: Prepared, sampling: Sampling) -> Bundle:
+    """``bundle`` with the distributions of its fields and scores on validation rows, as the whole log has them."""
+    part = prepared.valid
+    chosen = np.arange(0, len(part), max(1, -(-len(part) // _ROWS)))
+    rows = view.pick(part.rows.take(chosen))
+    scores = sigmoid(Scorer(bundle).served_encoded(rows)).astype(np.float32)
+    weights = None if part.weights is None else part.weights[chosen]
+    _, amounts = sampling.judged(Dataset(rows, part.labels[chosen], weights))
+    return replace(bundle, reference=reference_of(view.encoder, rows, scores, amounts))

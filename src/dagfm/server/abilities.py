@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dagfm.encoding.frames import to_frame
-from dagfm.encoding.rows import Float32, Indices
-from dagfm.schema import UNKNOWN
+from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.schema import UNKNOWN, Schema
 from dagfm.serving.scorer import Scorer
 
 Candidates = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
@@ -32,15 +31,14 @@ def _as_columns(candidates: Candidates) -> Candidates:
     return {name: [candidate.get(name) for candidate in candidates] for name in names} if names else candidates
 
 
-def unknown_counts(scorer: Scorer, rows: Any) -> dict[str, tuple[int, int]]:
-    """Of each field with a vocabulary, how many values of ``rows`` training never saw, and how many there are."""
-    encoder = scorer.bundle.encoder
-    encoded = encoder.encode(to_frame(rows))
+def unknown_counts(schema: Schema, rows: Rows) -> dict[str, tuple[int, int]]:
+    """Of each field with a vocabulary, how many values of encoded ``rows`` training never saw, and how many there
+    are."""
     found: dict[str, tuple[int, int]] = {}
-    items = iter(encoded.sequences)
-    for field in scorer.schema:
+    items = iter(rows.sequences)
+    for field in schema:
         if field.form == "ids":
-            ids = encoded.tokens[:, scorer.schema.ids_column(field.name)]
+            ids = rows.tokens[:, schema.ids_column(field.name)]
         elif field.form == "items":
             ids = next(items).values
         else:

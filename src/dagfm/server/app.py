@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
 from dagfm.server.changes import Changes, Control
 from dagfm.server.discovery import Discovery
+from dagfm.server.drift import Drift
+from dagfm.server.drift_told import DriftFigures
 from dagfm.server.endpoint import Desk, Endpoint
 from dagfm.server.lifecycle import Lifecycle
-from dagfm.server.metrics import Metrics
+from dagfm.server.metrics import MULTIPROCESS, Metrics
 from dagfm.server.repository import Repository
 from dagfm.server.scoring import Scoring
 from dagfm.server.settings import Limits, Settings
@@ -57,8 +60,11 @@ def build(
 ) -> ASGIApp:
     """The application over what is loaded already."""
     desk = Desk(settings, metrics, lifecycle)
-    scoring = Scoring(repository, metrics, settings.limits)
-    discovery = Discovery(repository, metrics, lifecycle)
+    shared = os.environ.get(MULTIPROCESS)
+    drift = Drift(None if shared is None else Path(shared))
+    metrics.add(DriftFigures(repository, drift))
+    scoring = Scoring(repository, metrics, settings.limits, drift)
+    discovery = Discovery(repository, metrics, lifecycle, drift)
 
     async def load(call: Call) -> Answer:
         name = _known(call, repository)
@@ -84,6 +90,7 @@ def build(
             for model in (_PLAIN, _PLAIN_VERSION)
         ),
         *(route(f"{model}:explain", "POST", "explain", scoring.explain, "slow") for model in (_PLAIN, _PLAIN_VERSION)),
+        *(route(f"{model}/drift", "GET", "drift", discovery.drift, "aside") for model in (_PLAIN, _PLAIN_VERSION)),
         route("/v2/health/live", "GET", "live", discovery.live, "instant", guarded=False),
         route("/v2/health/ready", "GET", "ready", discovery.ready, "instant", guarded=False),
         *(

@@ -7,9 +7,11 @@ from typing import Any
 
 from dagfm import __version__
 from dagfm.server import openapi
-from dagfm.server.answers import Answer, error, to_json
+from dagfm.server.answers import Answer, RefusedError, error, to_json
 from dagfm.server.call import Call
 from dagfm.server.columns import Column
+from dagfm.server.drift import Drift
+from dagfm.server.drift_told import told
 from dagfm.server.infer import OUTPUT
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.messages import IndexBody, read
@@ -21,8 +23,8 @@ from dagfm.server.repository import Repository
 class Discovery:
     """Answers at once, whatever is being scored."""
 
-    def __init__(self, repository: Repository, metrics: Metrics, lifecycle: Lifecycle) -> None:
-        self._repository, self._metrics, self._lifecycle = repository, metrics, lifecycle
+    def __init__(self, repository: Repository, metrics: Metrics, lifecycle: Lifecycle, drift: Drift) -> None:
+        self._repository, self._metrics, self._lifecycle, self._drift = repository, metrics, lifecycle, drift
 
     def server(self, call: Call) -> Answer:
         """``GET /v2``."""
@@ -69,6 +71,17 @@ class Discovery:
         if asked.ready:
             lines = [line for line in lines if line["state"] == "READY"]
         return Answer(to_json(lines))
+
+    def drift(self, call: Call) -> Answer:
+        """``GET /v1/models/NAME/drift``."""
+        served = self._repository.find(call.names["model"], call.names.get("version"))
+        call.model, call.version = served.model, served.version
+        found = self._drift.of(served)
+        if found is None:
+            raise RefusedError(
+                404, f"model '{served.model}' was made by an earlier dagfm, and does not say on which rows; fit again"
+            )
+        return Answer(to_json(told(served, found)))
 
     def metrics(self, call: Call) -> Answer:
         """``GET /metrics``."""

@@ -7,6 +7,7 @@ import os
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from dagfm.encoding.rows import Float32
 from dagfm.server.models import Change, Served
@@ -25,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._others: list[Collector] = []
         registry = self._registry
         self.requests = Counter(
             "dagfm_requests", "Answered requests.", ("model", "endpoint", "status"), registry=registry
@@ -80,12 +82,19 @@ class Metrics:
         if change.model.failures:
             self.reloads.labels(name, "refused").inc()
 
+    def add(self, collector: Collector) -> None:
+        """Have the page tell what ``collector`` finds out when it is asked; it speaks for all workers itself."""
+        self._others.append(collector)
+        self._registry.register(collector)
+
     def page(self) -> bytes:
         """All figures in Prometheus' text format."""
         registry = self._registry
         if MULTIPROCESS in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            for collector in self._others:
+                registry.register(collector)
         lines = generate_latest(registry).splitlines(keepends=True)
         # Bundles that nobody serves any more, of which there would be one more with each reload.
         return b"".join(line for line in lines if not (line.startswith(_BUNDLES) and line.endswith(b" 0.0\n")))

@@ -101,6 +101,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         f"{v1}:predict": _post(
             "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
         ),
+        f"{v1}/drift": _get("How far requests lie from the rows that the model was made on"),
         f"{v1}:explain": _explain(predict, {"rows": [example], "paths": 10}),
     }  # fmt: skip
     if schema.has_sides:

@@ -15,6 +15,7 @@ from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
 from dagfm.server.columns import as_rows
 from dagfm.server.compression import inflate
+from dagfm.server.drift import Drift
 from dagfm.server.messages import ExplainBody, PredictBody, RankBody, read
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Served
@@ -35,8 +36,8 @@ _SECONDS_BETWEEN_SAMPLES = 1.0
 class Scoring:
     """Reads a request, scores its rows, writes the answer, and counts."""
 
-    def __init__(self, repository: Repository, metrics: Metrics, limits: Limits) -> None:
-        self._repository, self._metrics, self._limits = repository, metrics, limits
+    def __init__(self, repository: Repository, metrics: Metrics, limits: Limits, drift: Drift) -> None:
+        self._repository, self._metrics, self._limits, self._drift = repository, metrics, limits, drift
         self._sampled: dict[str, float] = {}
         self._sampling = threading.Lock()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="sampling")
@@ -95,7 +96,7 @@ class Scoring:
         return count
 
     def _count(self, served: Served, rows: Any, scores: Float32) -> None:
-        """Note the scores, and now and then how many of the values are unknown to the model."""
+        """Note the scores, and now and then what the rows hold."""
         self._metrics.observe_scores(served, scores)
         now = time.monotonic()
         if not len(scores) or now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
@@ -107,12 +108,15 @@ class Scoring:
         sample = (
             {name: cells[:_SAMPLED] for name, cells in rows.items()} if isinstance(rows, Mapping) else rows[:_SAMPLED]
         )
-        self._aside.submit(self._count_unknown, served, sample)
+        self._aside.submit(self._look_at, served, sample, scores[:_SAMPLED])
 
-    def _count_unknown(self, served: Served, rows: Any) -> None:
+    def _look_at(self, served: Served, rows: Any, scores: Float32) -> None:
+        """Count a sample's unknown values, and what tells whether requests have drifted."""
         try:
-            for field, (unknown, ids) in abilities.unknown_counts(served.scorer, rows).items():
+            encoded = served.scorer.encode(rows)
+            for field, (unknown, ids) in abilities.unknown_counts(served.scorer.schema, encoded).items():
                 self._metrics.unknown.labels(served.model, field).inc(unknown)
                 self._metrics.ids.labels(served.model, field).inc(ids)
+            self._drift.observe(served, encoded, scores)
         except Exception:
-            log.exception("model %s: unknown ids cannot be counted", served.model)
+            log.exception("model %s: a sample of its requests cannot be counted", served.model)

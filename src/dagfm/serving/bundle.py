@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import safe_open
 
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import read_encoder, read_indexes, read_schema, write_encoder, write_indexes
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, open_sealed, read_json, replacing_directory, seal, write_bytes, write_json
+from dagfm.kernel.scoring import Table
 from dagfm.kernel.tokens import TokenIndex
+from dagfm.serving.reference import Reference
 from dagfm.serving.weights import mapped, packed
 
 KIND = "bundle"
@@ -24,6 +27,7 @@ FORMAT = 1
 WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.json"
 _GOLDEN = "golden.json"
+_REFERENCE = "reference.json"
 
 LARGE = 1 << 20
 """Bytes of a file that a start does not read through."""
@@ -48,7 +52,7 @@ class Bundle:
     network: Mapping[str, Any]
     """The network's configuration, ``connect`` resolved."""
     arrays: Arrays
-    """``embedding.weight`` and ``network.*``."""
+    """``embedding.weight``, of int8 ``embedding.scales``, and ``network.*``."""
     calibration: Mapping[str, float]
     """The served probability is sigmoid(scale * logit + shift)."""
     card: Mapping[str, Any]
@@ -57,11 +61,13 @@ class Bundle:
     """Of vocabularies, by their field; those that lack one are indexed when a scorer is made."""
     golden: Golden | None = None
     """None in a bundle of an earlier dagfm."""
+    reference: Reference | None = None
+    """What rows looked like where it was made; None in a bundle of an earlier dagfm."""
 
     @property
-    def table(self) -> NDArray[np.float32]:
+    def table(self) -> Table:
         """The embedding table (rows, D), (rows, D + 1) with first-order weights."""
-        return np.asarray(self.arrays["embedding.weight"], np.float32)
+        return Table(self.arrays["embedding.weight"], self.arrays.get("embedding.scales"))
 
     @property
     def parameters(self) -> dict[str, NDArray[Any]]:
@@ -70,10 +76,13 @@ class Bundle:
         return {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
 
 
-def write_bundle(directory: Path, bundle: Bundle) -> None:
-    """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete."""
+def write_bundle(directory: Path, bundle: Bundle, indexed: float = 0) -> None:
+    """Write ``bundle`` to ``directory``, replacing an older bundle there only when the new one is complete.
+
+    Vocabularies of fewer than ``indexed`` tokens get no index; it is made whenever the bundle is loaded.
+    """
     with replacing_directory(directory) as fresh:
-        names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh)
+        names = write_encoder(bundle.encoder, fresh) + write_indexes(bundle.encoder, fresh, indexed)
         arrays = {name: np.ascontiguousarray(bundle.arrays[name]) for name in sorted(bundle.arrays)}
         write_bytes(fresh / WEIGHTS, packed(arrays))
         write_json(fresh / _CALIBRATION, dict(bundle.calibration))
@@ -81,6 +90,9 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
         if bundle.golden is not None:
             write_json(fresh / _GOLDEN, asdict(bundle.golden))
             names.append(_GOLDEN)
+        if bundle.reference is not None:
+            write_bytes(fresh / _REFERENCE, bundle.reference.model_dump_json().encode())
+            names.append(_REFERENCE)
         seal(fresh, KIND, FORMAT, names, {**bundle.card, "network": dict(bundle.network)})
 
 
@@ -90,6 +102,16 @@ def bundle_in(path: str | Path) -> Path:
     if not (directory / MANIFEST).exists() and (directory / "bundle" / MANIFEST).exists():
         return directory / "bundle"
     return directory
+
+
+def check_target(directory: Path) -> None:
+    """Raise InputError where ``directory`` is something that a bundle must not replace: neither one, nor empty."""
+    if not directory.exists() or (directory / MANIFEST).is_file():
+        return
+    if not directory.is_dir() or any(directory.iterdir()):
+        raise InputError(
+            f"{directory}: is there and is no bundle; name a folder to be made, or a bundle to be replaced"
+        )
 
 
 def holds(directory: Path, bundle: Bundle) -> bool:
@@ -131,4 +153,13 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
     indexes = read_indexes(directory, read_schema(directory))
     golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
-    return Bundle(read_encoder(directory, indexes), manifest["network"], arrays, calibration, card, indexes, golden)
+    reference = _read_reference(directory / _REFERENCE) if _REFERENCE in manifest["files"] else None
+    encoder = read_encoder(directory, indexes)
+    return Bundle(encoder, manifest["network"], arrays, calibration, card, indexes, golden, reference)
+
+
+def _read_reference(path: Path) -> Reference:
+    try:
+        return Reference.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path}: no distributions that this dagfm knows ({error}); the bundle is damaged") from None

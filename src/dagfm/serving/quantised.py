@@ -12,7 +12,10 @@ from dagfm.kernel.scoring import Table
 
 KINDS = ("float32", "float16", "int8")
 
+_LARGEST = float(np.finfo(np.float16).max)
 _MOST = 127
+_BLOCK = 1 << 16
+"""Rows that are worked on at a time: what is in between takes several times the memory of the result."""
 
 
 def quantised(table: NDArray[np.float32], kind: str) -> Table:
@@ -25,15 +28,30 @@ def quantised(table: NDArray[np.float32], kind: str) -> Table:
         raise InputError(f"weights are {kind!r}, expected {', '.join(KINDS)}")
     if kind == "float32":
         return Table(np.ascontiguousarray(table, np.float32))
-    largest = float(np.finfo(np.float16).max)
-    if kind == "float16":
-        return Table(np.clip(table, -largest, largest).astype(np.float16))
+    rows = np.empty(table.shape, kind)
+    scales = np.empty(len(table), np.float16) if kind == "int8" else None
+    for start in range(0, len(table), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        if scales is None:
+            rows[block] = halves(table[block])
+        else:
+            rows[block], scales[block] = _whole(table[block])
+    return Table(rows, scales)
+
+
+def halves(numbers: NDArray[np.float32]) -> NDArray[np.float16]:
+    """The nearest half floats, those beyond 65,504 cut off."""
+    found: NDArray[np.float16] = np.clip(numbers, -_LARGEST, _LARGEST).astype(np.float16)
+    return found
+
+
+def _whole(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+    """Steps (rows, width), and how large they are in each row (rows,)."""
     steps = np.abs(table).max(axis=1, initial=0.0) / _MOST
-    scales = np.minimum(steps, largest).astype(np.float16)
-    scales = np.where(scales < steps, np.nextafter(scales, np.float16(largest)), scales)  # no number is cut off
+    scales = halves(steps)
+    scales = np.where(scales < steps, np.nextafter(scales, np.float16(_LARGEST)), scales)  # no number is cut off
     sizes = np.where(scales > 0, scales, np.float16(1)).astype(np.float32)
-    whole = np.rint(table / sizes[:, None])
-    return Table(np.clip(whole, -_MOST, _MOST).astype(np.int8), scales)
+    return np.clip(np.rint(table / sizes[:, None]), -_MOST, _MOST).astype(np.int8), scales
 
 
 def expanded(table: Table, rows: slice = slice(None)) -> NDArray[np.float32]:

@@ -14,7 +14,6 @@ from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
-from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
@@ -35,11 +34,10 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        table = Table(bundle.arrays["embedding.weight"], bundle.arrays.get("embedding.scales"))
+        table = bundle.table
         network = Network(bundle.network, bundle.parameters, len(self.schema), table.rows.shape[1])
         self._encoder = CompiledEncoder(bundle.encoder, bundle.indexes) if chosen_version() else None
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
-        self._table = table
         reason = why_not(self.schema, bundle.network, chosen_version() is not None)
         self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
 
@@ -161,7 +159,7 @@ class Scorer:
 
     @cached_property
     def _explainer(self) -> Explainer:
-        return Explainer(self.bundle, self._table, self.encode, self.served_encoded)
+        return Explainer(self.bundle, self.encode, self.served_encoded)
 
     def _probabilities(self, logits: Float32) -> Float32:
         return sigmoid(self._served(logits)).astype(np.float32)

@@ -9,6 +9,7 @@ from dagfm.config.phases import PhaseConfig
 from dagfm.kernel.library import chosen_version
 from dagfm.nn.batch import Batch
 from dagfm.nn.model import TABLE, CTRModel
+from dagfm.training.adam import adam_of
 from dagfm.training.averaging import WeightAverage
 from dagfm.training.table_rows import CompiledRows, TableRows, TorchRows
 
@@ -28,10 +29,13 @@ class Optimizer:
             plain = weight.device.type == "cpu" and weight.dtype == torch.float32
             compiled = plain and chosen_version() is not None and not model.layout.has_maxima
             self.table = (CompiledRows if compiled else TorchRows)(weight, settings.embedding_optimizer, decay)
-        dense = [] if self.table or not weight.requires_grad else [weight]
-        network = [value for name, value in model.named_parameters() if value.requires_grad and name != TABLE]
-        groups = [{"params": dense, "weight_decay": decay}, {"params": network, "weight_decay": 0.0}]
-        self.adam = torch.optim.Adam([group for group in groups if group["params"]], fused=True)
+        self.dense = adam_of(
+            {
+                name: (value, decay if name == TABLE else 0.0)
+                for name, value in model.named_parameters()
+                if value.requires_grad and (name != TABLE or self.table is None)
+            }
+        )
 
     def opened(self, batch: Batch) -> Batch:
         """The batch as the model is to have it."""
@@ -39,10 +43,7 @@ class Optimizer:
 
     def step(self, rate: float, average: WeightAverage | None = None) -> None:
         """Move the weights, and their average, against the gradients of the batch that was opened; forget these."""
-        for group in self.adam.param_groups:
-            group["lr"] = rate
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        self.dense.step(rate)
         if self.table is None:
             self.model.embedding.restore_held()
         else:
@@ -58,25 +59,14 @@ class Optimizer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Moments and step counts under the parameters' names."""
-        named = {
-            f"{key}/{name}": value
-            for name, parameter in self.model.named_parameters()
-            for key, value in self.adam.state.get(parameter, {}).items()
-        }
+        named = self.dense.tensors()
         if self.table is not None:
             named |= {f"rows/{key}": value for key, value in self.table.tensors().items()}
         return named
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what ``tensors`` gave."""
-        for name, parameter in self.model.named_parameters():
-            state = {
-                key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors
-            }
-            if state:
-                self.adam.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
-                }
+        self.dense.restore(tensors)
         if self.table is not None:
             own = {key.removeprefix("rows/"): value for key, value in tensors.items() if key.startswith("rows/")}
             self.table.restore(own)

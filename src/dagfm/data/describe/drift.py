@@ -8,21 +8,18 @@ import numpy as np
 
 from dagfm.data.split import PARTS, Parts
 from dagfm.encoding.values import Float64
+from dagfm.metrics import shift
 
 VALUES = 30
 """The most frequent values of training rows are told apart, all others are one."""
 BINS = 10
 """Of numbers: quantiles of the training rows."""
-LARGE = 0.25
-"""Population stability index from which a shift is called large, as is the custom."""
 
 
 def drift(counts: Float64) -> dict[str, dict[str, Any]] | None:
     """Of rows (bins, 3) in train, valid and test, by part: ``psi``, ``tv`` and whether they are ``large``.
 
-    psi = sum of (p - q) ln(p / q), with half a row added to every bin; tv = half the sum of |p - q|. Parts of few rows
-    differ by chance: psi is then about the number of bins over the rows, and large is what exceeds that threefold, too.
-    None without training rows.
+    psi is the population stability index of ``metrics.shift``, tv half the sum of |p - q|. None without training rows.
     """
     counts = counts[counts.sum(axis=1) > 0]
     totals = counts.sum(axis=0)
@@ -31,11 +28,9 @@ def drift(counts: Float64) -> dict[str, dict[str, Any]] | None:
     found = {}
     for part, name in enumerate(PARTS[1:], 1):
         if totals[part]:
-            p, q = ((counts[:, one] + 0.5) / (totals[one] + 0.5 * len(counts)) for one in (part, 0))
-            psi = float(((p - q) * np.log(p / q)).sum())
+            apart = shift(counts[:, part], counts[:, 0])
             tv = float(np.abs(counts[:, part] / totals[part] - counts[:, 0] / totals[0]).sum() / 2)
-            by_chance = (len(counts) - 1) * (1 / totals[part] + 1 / totals[0])
-            found[name] = {"psi": psi, "tv": tv, "large": bool(psi >= LARGE + 3 * by_chance)}
+            found[name] = {"psi": apart.psi, "tv": tv, "large": apart.large}
     return found
 
 

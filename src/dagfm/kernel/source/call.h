@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "adam_call.h"
 #include "table_call.h"
 
 enum { INNER, OUTER, CROSS }; /* message; CROSS is no DAGFM: see cross.h */
@@ -41,6 +42,9 @@ typedef struct {
     void (*scatter)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*catch_up)(const dagfm_table *call, int64_t first, int64_t end, float *scratch);
     void (*step)(const dagfm_table *call, int64_t first, int64_t end, float *scratch); /* D floats */
+    /* See adam.h. */
+    void (*adam)(const adam_rule *rule, int64_t count, float decay, float *weight, const float *grad, float *mean,
+                 float *square);
     /* See dropout.h. */
     void (*drop)(float *to, const float *from, int64_t count, uint64_t seed, uint32_t limit, float scale);
 } dagfm_version;

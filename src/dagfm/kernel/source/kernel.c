@@ -59,6 +59,11 @@ EXPORT void dagfm_drop(float *to, const float *from, int64_t count, uint64_t see
     version_at(version)->drop(to, from, count, seed, limit, scale);
 }
 
+EXPORT void dagfm_adam(const adam_rule *rule, int64_t count, float decay, float *weight, const float *grad, float *mean,
+                       float *square, int64_t version) {
+    version_at(version)->adam(rule, count, decay, weight, grad, mean, square);
+}
+
 static int64_t rounded(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 /* Numbers of p of a layer. */

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "adam.h"
 #include "lanes.h"
 #include "table_call.h"
 
@@ -12,21 +13,6 @@
 INLINE void ask_for(const float *row, int64_t size) {
     for (int64_t d = 0; d < size; d += 16) __builtin_prefetch(row + d, 1);
 }
-
-INLINE vec root(vec value) {
-    UNROLL for (int i = 0; i < LANES; i++) value[i] = __builtin_sqrtf(value[i]);
-    return value;
-}
-
-/* Run PART(lanes) over the columns of D from `d` on. */
-#define ALL_COLUMNS(size)                                        \
-    do {                                                         \
-        int64_t d = 0;                                           \
-        for (; d + LANES <= (size); d += LANES) PART(LANES);     \
-        if (d < (size)) PART((size) - d);                        \
-    } while (0)
-
-#define GET(at) (lanes == LANES ? load(at) : load_part(at, lanes))
 
 /* Bags first .. end - 1: the sums of their rows. */
 static void pool_bags(const dagfm_table *in, int64_t first, int64_t end, float *scratch) {
@@ -174,9 +160,10 @@ INLINE void put(const dagfm_table *in, int64_t row, int64_t d, int64_t lanes, ve
 /* A step of the looked-up rows first .. end - 1, against their gradients. */
 static void step_rows(const dagfm_table *in, int64_t first, int64_t end, float *grad_of_row) {
     const int64_t size = in->size;
-    const int adam = in->rule == ADAM;
-    const float mean_once = adam ? in->mean_left[1] : 0, square_once = adam ? in->square_left[1] : 0;
-    const float square_fix = adam ? in->square_fix[in->step] : 0;
+    adam_rule once = {0};
+    if (in->rule == ADAM)
+        once = (adam_rule){in->rates[in->step] * in->mean_fix[in->step], in->mean_left[1], in->square_left[1],
+                           in->square_fix[in->step], in->epsilon};
     for (int64_t u = first; u < end; u++) {
         if (u + AHEAD < end) {
             const int64_t next = in->row[u + AHEAD];
@@ -189,7 +176,6 @@ static void step_rows(const dagfm_table *in, int64_t first, int64_t end, float *
         }
         const int64_t row = in->row[u], at = row * size;
         float rate = in->rates[in->step];
-        if (adam) rate *= in->mean_fix[in->step];
         row_gradient(in, u, grad_of_row);
         if (in->rule == ADAGRAD) {
             vec squares = {0};
@@ -209,14 +195,14 @@ static void step_rows(const dagfm_table *in, int64_t first, int64_t end, float *
         const int64_t lanes = lanes_;                                                           \
         const vec before = GET(in->weight + at + d);                                            \
         const vec grad = GET(grad_of_row + d) + in->decay * before;                             \
-        if (!adam) {                                                                            \
+        if (in->rule != ADAM) {                                                                          \
             put(in, row, d, lanes, before, before - rate * grad);                               \
         } else {                                                                                \
-            const vec mean = GET(in->mean + at + d) * mean_once + grad * (1 - mean_once);       \
-            const vec square = GET(in->square + at + d) * square_once + grad * grad * (1 - square_once); \
+            vec mean = GET(in->mean + at + d), square = GET(in->square + at + d);               \
+            const vec moved = adam(&once, before, grad, &mean, &square);                        \
             store_part(in->mean + at + d, mean, lanes);                                         \
             store_part(in->square + at + d, square, lanes);                                     \
-            put(in, row, d, lanes, before, before - rate * mean / (root(square * square_fix) + in->epsilon)); \
+            put(in, row, d, lanes, before, moved);                                              \
         }                                                                                       \
     } while (0)
         ALL_COLUMNS(size);

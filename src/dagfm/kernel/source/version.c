@@ -1,6 +1,7 @@
 /* The kernel for one instruction set: compiled once for each, with its flags, LANES and VERSION. */
 #include "inner.h"
 #ifndef INNER_ALONE
+#include "adam.h"
 #include "cross.h"
 #include "dropout.h"
 #include "outer.h"
@@ -44,7 +45,8 @@ static void backward(const dagfm_call *call, int64_t first, int64_t rows, float 
 }
 
 #ifndef INNER_ALONE
-const dagfm_version VERSION = {LANES, scratch, forward, backward, pool_bags, scatter_bags, catch_up_rows, step_rows, drop_numbers};
+const dagfm_version VERSION = {LANES,         scratch,   forward,   backward,    pool_bags, scatter_bags,
+                               catch_up_rows, step_rows, adam_step, drop_numbers};
 #else
-const dagfm_version VERSION = {LANES, scratch, forward, backward, 0, 0, 0, 0, 0};
+const dagfm_version VERSION = {LANES, scratch, forward, backward, 0, 0, 0, 0, 0, 0};
 #endif

@@ -11,7 +11,6 @@ import polars as pl
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Rows
 from dagfm.errors import InputError
-from dagfm.kernel.scoring import Table
 from dagfm.metrics import Float64, sigmoid
 from dagfm.serving.bundle import Bundle
 from dagfm.serving.explanation.explanation import Explanation, Path
@@ -31,7 +30,7 @@ Serve = Callable[[Rows], Float64]
 class Explainer:
     """A bundle's table and network, ready to take logits apart; thread-safe."""
 
-    def __init__(self, bundle: Bundle, table: Table, encode: Encode, serve: Serve) -> None:
+    def __init__(self, bundle: Bundle, encode: Encode, serve: Serve) -> None:
         """``encode`` takes raw rows and the names of columns that count as missing; ``serve`` gives encoded rows'
         calibrated logits.
 
@@ -42,7 +41,7 @@ class Explainer:
                 "explain needs a linear head: this student's has hidden layers (head: mlp), which mix what its paths "
                 "come to, so that the logit is no sum over them; train one with 'head: linear', the default"
             )
-        self._schema, self._spans, self._table = bundle.encoder.schema, bundle.encoder.spans, Expanding(table)
+        self._schema, self._spans, self._table = bundle.encoder.schema, bundle.encoder.spans, Expanding(bundle.table)
         self._first_order = bool(bundle.network.get("first_order", False))
         self._encode, self._serve = encode, serve
         self._graph = Graph(bundle.network, bundle.parameters, len(self._schema))

@@ -38,8 +38,9 @@ def export(path: str | Path, file: str | Path) -> float:
     """
     directory = bundle_in(path)
     bundle = read_bundle(directory, verify=True)
-    if bundle.table.nbytes > _LARGEST:
-        raise InputError(f"{directory}: a table of {bundle.table.nbytes:,} bytes; an ONNX file holds {_LARGEST:,}")
+    size = bundle.table.rows.nbytes
+    if size > _LARGEST:
+        raise InputError(f"{directory}: a table of {size:,} bytes; an ONNX file holds {_LARGEST:,}")
     model = built(bundle, {"dagfm.bundle": digest(directory / MANIFEST)})
     with replacing(Path(file)) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
@@ -56,7 +57,7 @@ def export(path: str | Path, file: str | Path) -> float:
 def built(bundle: Bundle, metadata: Mapping[str, str]) -> Any:
     """The ``onnx.ModelProto`` of a bundle."""
     graph, schema, table = Graph(), bundle.encoder.schema, bundle.table
-    network = Network(bundle.network, bundle.parameters, len(schema), table.shape[1], compiled=False)
+    network = Network(bundle.network, bundle.parameters, len(schema), table.rows.shape[1], compiled=False)
     found = logit(graph, network, embedded(graph, table, schema, bundle.encoder.spans))
     scale, shift = graph.constant(bundle.calibration["scale"]), graph.constant(bundle.calibration["shift"])
     served = graph.op("Sigmoid", graph.op("Add", graph.op("Mul", found, scale), shift))

@@ -14,7 +14,7 @@ from dagfm.encoding.encoder_file import index_file, read_encoder, read_schema, v
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, digest, lies_within, open_sealed, read_json, replacing_directory
-from dagfm.serving.bundle import FORMAT, KIND, bundle_in
+from dagfm.serving.bundle import FORMAT, KIND, bundle_in, check_target
 from dagfm.serving.patches.arrays import patched_arrays
 from dagfm.serving.patches.container import PatchReader, Way
 from dagfm.serving.patches.differences import table_rows
@@ -29,8 +29,7 @@ def apply(old: str | Path, patch: str | Path, new: str | Path) -> None:
     its bundle; where ``old`` is damaged; and where ``new`` exists and is no bundle. Nothing is left behind then.
     """
     base, path, target = bundle_in(old), Path(patch), Path(new)
-    if target.exists() and not (target / MANIFEST).is_file() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target}: is there and is no bundle; name a folder to be made, or a bundle to be replaced")
+    check_target(target)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     with path.open("rb") as file:

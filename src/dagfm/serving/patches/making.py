@@ -18,6 +18,7 @@ from dagfm.serving.patches.arrays import array_parts
 from dagfm.serving.patches.container import PART, Contents, PatchWriter, Way
 from dagfm.serving.patches.differences import table_rows
 from dagfm.serving.patches.vocabularies import has_parts, patched_vocabulary, vocabulary_parts, write_index
+from dagfm.serving.weights import mapped
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ def make(old: str | Path, new: str | Path, patch: str | Path, portable: bool = F
 
     ``old`` and ``new`` may be runs that hold a bundle. ``portable`` leaves out what is small because the other side
     has to write it again: vocabularies by the same version of polars, indexes by the compiled kernel.
-    Raises InputError naming the file where one is no bundle, or is damaged.
+    Raises InputError naming the file where one is no bundle, or is damaged, and where their weights are of different
+    kinds.
     """
     before, after, target = bundle_in(old), bundle_in(new), Path(patch)
     files = {bundle: open_sealed(bundle, KIND, FORMAT)["files"] for bundle in (before, after)}
     for bundle in files:
         if target.resolve().is_relative_to(bundle.resolve()):
             raise InputError(f"{target}: lies in the bundle {bundle}; write the patch somewhere else")
+    _check_kinds(before, after)
     maker = _Maker(before, after, portable)
     with replacing(target) as temporary, temporary.open("wb") as file:
         writer = PatchWriter(file)
@@ -55,6 +58,18 @@ def make(old: str | Path, new: str | Path, patch: str | Path, portable: bool = F
         writer.finish(Contents(base=base, result=result, files=ways, dagfm=__version__, polars=pl.__version__))
     whole = sum(one["bytes"] for one in files[after].values()) + (after / MANIFEST).stat().st_size
     return Patched(target.stat().st_size, whole)
+
+
+def _check_kinds(old: Path, new: Path) -> None:
+    """Raise InputError where an array of both bundles holds numbers of different types: all of it would be sent."""
+    kinds = [{name: one.dtype for name, one in mapped(bundle / WEIGHTS).items()} for bundle in (old, new)]
+    for name, kind in kinds[0].items():
+        other = kinds[1].get(name, kind)
+        if kind != other:
+            raise InputError(
+                f"{old} and {new}: '{name}' is {kind} there and {other} here; a patch is between bundles of one kind "
+                "of weights: export both with the same --weights"
+            )
 
 
 def _place(name: str) -> tuple[bool, bool, str]:
