@@ -18,6 +18,7 @@ from scorers import LOG, MORE, deep_scorer, scorer_of
 
 import dagfm
 from dagfm.kernel.library import chosen_version
+from dagfm.metrics import sigmoid
 from dagfm.serving.explanation.explanation import Explanation, Reading
 from dagfm.serving.forward import embed
 from dagfm.serving.quantised import expanded, quantised
@@ -150,7 +151,8 @@ def test_an_explanation_is_every_path_enumerated(
         assert one.logit == pytest.approx(one.bias + sum(value for _, value in terms), abs=1e-12 * size)
         assert [one.bias + total for total in sums(one)] == pytest.approx([one.logit] * 4, abs=1e-12 * size)
         assert one.probability == pytest.approx(served[row], abs=1e-7)
-        assert one.probability == pytest.approx(1 / (1 + np.exp(-(0.7 * one.logit - 0.1))), abs=1e-5 * size)
+        assert one.served_logit == pytest.approx(0.7 * one.logit - 0.1, abs=1e-5 * size)
+        assert one.probability == pytest.approx(float(sigmoid(np.array(one.served_logit))), abs=1e-7)
 
         names_of = scorer.schema.names
         orders, nodes = np.zeros(depth + 1), dict.fromkeys(names_of, 0.0)
