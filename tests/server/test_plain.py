@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,12 @@ import polars as pl
 import pytest
 from clicks import Finished
 from http_calls import ROW, Client
+from scorers import deep_scorer
 
 import dagfm
 from dagfm.server.app import application
 from dagfm.server.settings import Limits
+from dagfm.serving.bundle import write_bundle
 
 PREDICT = "/v1/models/m:predict"
 
@@ -67,13 +71,71 @@ def test_ranking_is_the_order_of_the_scores(client: Client, scorer: dagfm.Scorer
     }
 
 
-def test_explaining_answers_or_says_that_it_cannot(client: Client) -> None:
-    answer = client.post("/v1/models/m:explain", {"rows": [ROW, ROW]})
-    if hasattr(dagfm.Scorer, "explain"):
-        assert len(answer.json["explanations"]) == 2
-    else:
-        assert answer.status == 501
-        assert "cannot explain" in answer.error
+EXPLAIN = "/v1/models/m:explain"
+
+
+def test_scores_are_explained_as_in_python(client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]]) -> None:
+    for paths in ({}, {"paths": 0}, {"paths": 100}):
+        answer = client.post(EXPLAIN, {"rows": rows[:3], **paths})
+        assert answer.status == 200
+        expected = [one.as_dict() for one in scorer.explain(rows[:3], **paths)]
+        assert answer.json == {"explanations": json.loads(json.dumps(expected))}
+    columns = {name: [row[name] for row in rows[:3]] for name in rows[0]}
+    assert client.post(EXPLAIN, {"rows": columns, "paths": 100}).json == answer.json
+    assert client.post(EXPLAIN, {"rows": []}).json == {"explanations": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "told"),
+    [
+        ({"rows": [ROW], "paths": -1}, 400, "paths is -1, expected 0 to 100"),
+        ({"rows": [ROW], "paths": 101}, 400, "paths is 101, expected 0 to 100"),
+        ({"rows": [ROW], "paths": 1.5}, 400, "paths"),
+        ({"rows": [ROW], "paths": None}, 400, "paths"),
+        ({"rows": [ROW] * 101}, 413, "101 rows, at most 100"),
+        ({"rows": [{**ROW, "price": "dear"}]}, 400, "row 1: column 'price' holds 'dear'"),
+        ({"rows": [{key: ROW[key] for key in ROW if key != "item"}]}, 400, "'item' is missing"),
+        ({"paths": 3}, 400, "rows"),
+    ],
+    ids=lambda value: repr(value)[-30:],
+)
+def test_explanations_that_are_refused(client: Client, sent: dict[str, Any], status: int, told: str) -> None:
+    answer = client.post(EXPLAIN, sent)
+    assert answer.status == status, answer.body
+    assert told in answer.error
+
+
+def test_a_head_with_hidden_layers_explains_nothing(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "deep", deep_scorer().bundle)
+    answer = Client(application({"m": tmp_path / "deep"})).post(EXPLAIN, {"rows": [ROW]})
+    assert answer.status == 400
+    assert "explain needs a linear head" in answer.error
+    assert str(tmp_path) not in answer.error
+
+
+def test_probes_do_not_wait_for_explanations(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def explain(*_: object) -> list[object]:
+        threads.append(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr(dagfm.Scorer, "explain", explain)
+    assert client.post(EXPLAIN, {"rows": [ROW]}).json == {"explanations": []}
+    assert threads[0].startswith("large")
+
+
+@pytest.mark.parametrize("name", ["", "\0", "x\0y", "\ufffe", "x" * 10_000])
+def test_columns_of_any_name_are_ignored(client: Client, scorer: dagfm.Scorer, name: str) -> None:
+    """Polars ends the process where a name with a zero byte leaves it."""
+    expected = scorer.predict([ROW])[0]
+    table = {column: [cell] * 300 for column, cell in {**ROW, name: 5}.items()}
+    for rows in ([{**ROW, name: [1]}, {name: 1, **ROW}], table):
+        found = client.post(PREDICT, {"rows": rows})
+        assert found.json["scores"] == pytest.approx([expected] * len(found.json["scores"]), abs=1e-6)
+    assert client.post(EXPLAIN, {"rows": [{**ROW, name: 5}]}).json["explanations"][0]["probability"] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def body(**odd: Any) -> bytes:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,57 +14,13 @@ import pytest
 from clicks import FIELDS, Finished, click_log
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import fitted
+from scorers import LOG, MORE, scorer_of
 
 import dagfm
 from dagfm.kernel.library import versions
-from dagfm.schema import Field, Schema
-from dagfm.serving.bundle import Bundle, write_bundle
+from dagfm.serving.bundle import write_bundle
 from dagfm.serving.ranking import why_not
 from dagfm.serving.scorer import Scorer
-
-LOG = click_log(400)
-MORE: list[dict[str, Any]] = [
-    {"name": "history", "type": "token_seq", "vocabulary": "item", "column": "tags", "separator": "|"},
-    {"name": "user x group", "cross": ("user", "group")},
-    {"name": "user x item", "cross": ("user", "item"), "hash": 40},
-    {"name": "item x item", "cross": ("item", "amount"), "hash": 30},
-    {"name": "amount", "type": "float", "encode": "quantile", "column": "price", "bins": 4},
-]
-
-
-def scorer_of(names: set[str], candidates: set[str], connect: str, message: str = "inner", **options: Any) -> Scorer:
-    """A drawn network of some fields, those of ``candidates`` being the candidate's."""
-    by_name = {one["name"]: one for one in [*FIELDS, *MORE]}
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
-        wanted += [other for other in (*by_name[name].get("cross", ()), by_name[name].get("vocabulary")) if other]
-    fields = [
-        Field(**{**one, "side": "candidate" if name in candidates else None if "cross" in one else "context"})
-        for name, one in by_name.items()
-        if name in wanted
-    ]
-    schema = Schema.of(tuple(fields))
-    encoder = fitted(schema, LOG)
-    draw, count, size, depth = np.random.default_rng(0), len(schema), 5, 3
-    pairs = count * (count + 1) // 2
-
-    def normal(*shape: int) -> np.ndarray:
-        return (draw.normal(size=shape) / np.sqrt(count)).astype(np.float32)
-
-    width = size + bool(options.get("first_order"))
-    arrays = {
-        "embedding.weight": normal(encoder.spans.total, width),
-        "network.p": normal(depth, pairs, size),
-        "network.q": normal(depth, pairs, size),
-        "network.connect_layer": normal(count, count) if connect == "full" else normal(pairs),
-        "network.head.weight": normal(1, count * (depth + 1)),
-        "network.head.bias": normal(1),
-    }
-    for name in ["network.q"] * (message == "inner") + ["network.connect_layer"] * (connect == "none"):
-        del arrays[name]
-    network = {"type": message, "depth": depth, "connect": connect, **options}
-    return Scorer(Bundle(encoder, network, arrays, {"scale": 0.7, "shift": -0.1}, {}))
 
 
 def check(scorer: Scorer, contexts: pl.DataFrame, candidates: pl.DataFrame) -> None:

@@ -22,7 +22,7 @@ from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
 from dagfm.cli.patch import patch
 
-VERBS = ("init", "fit", "distil", "evaluate", "predict", "export", "serve")
+VERBS = ("init", "fit", "distil", "evaluate", "predict", "explain", "export", "serve")
 """In the order of ``--help``, which is the order in which one meets them."""
 
 

@@ -20,15 +20,15 @@ _GAP, _EDGES = 3, 2
 """Characters between two columns, and at both ends of a row."""
 
 
-def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int | None = None) -> None:
-    """Print a table with the first column to the left and the others to the right.
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], least: int | None = None, left: int = 1) -> None:
+    """Print a table with the first column, or ``left`` of them, to the left and the others to the right.
 
     Where the terminal is too narrow, columns from the right on are left out, all but ``least``; None leaves out none.
     """
     if least is not None:
         count = _columns_that_fit(header, rows, least, _console().width)
         header, rows = header[:count], [row[:count] for row in rows]
-    _console().print(_table(header, rows, left=1))
+    _console().print(_table(header, rows, left))
 
 
 def _columns_that_fit(header: Sequence[str], rows: Sequence[Sequence[str]], least: int, width: int) -> int:

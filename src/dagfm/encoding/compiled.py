@@ -99,8 +99,9 @@ class CompiledEncoder:
     ) -> tuple[pl.DataFrame | ArrowTable, Int64]:
         """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
         wanted = [name for name in self._columns if name not in without]
-        objects = isinstance(rows, pl.DataFrame) and pl.Object in rows.dtypes
-        if columns != wanted and (len(columns) > 2 * len(wanted) or objects):
+        # A name with a zero byte in it does not leave polars: that would end the process, and anybody can send one.
+        unfit = isinstance(rows, pl.DataFrame) and (pl.Object in rows.dtypes or "\0" in "".join(columns))
+        if columns != wanted and (unfit or len(columns) > 2 * len(wanted)):
             rows, columns = rows.select(wanted), wanted
         return rows, self._children([None if name in without else name for name in columns])
 

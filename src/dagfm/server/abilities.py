@@ -9,7 +9,6 @@ import numpy as np
 
 from dagfm.encoding.rows import Float32, Indices, Rows
 from dagfm.schema import UNKNOWN, Schema
-from dagfm.server.answers import RefusedError
 from dagfm.serving.scorer import Scorer
 
 Candidates = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
@@ -30,14 +29,6 @@ def _as_columns(candidates: Candidates) -> Candidates:
         return candidates
     names = dict.fromkeys(name for candidate in candidates for name in candidate)
     return {name: [candidate.get(name) for candidate in candidates] for name in names} if names else candidates
-
-
-def explain(scorer: Scorer, rows: Any) -> Any:
-    """One explanation a row; raises RefusedError (501) where this dagfm's scorer cannot."""
-    own = getattr(scorer, "explain", None)
-    if own is None:
-        raise RefusedError(501, "this version of dagfm cannot explain scores")
-    return own(rows)
 
 
 def unknown_counts(schema: Schema, rows: Rows) -> dict[str, tuple[int, int]]:

@@ -86,9 +86,10 @@ def build(
         *(route(f"{model}/infer", "POST", "infer", scoring.infer, "large") for model in (_MODEL, _VERSION)),
         *(
             route(f"{model}:{kind}", "POST", kind, getattr(scoring, kind), "large")
-            for kind in ("predict", "rank", "explain")
+            for kind in ("predict", "rank")
             for model in (_PLAIN, _PLAIN_VERSION)
         ),
+        *(route(f"{model}:explain", "POST", "explain", scoring.explain, "slow") for model in (_PLAIN, _PLAIN_VERSION)),
         *(route(f"{model}/drift", "GET", "drift", discovery.drift, "aside") for model in (_PLAIN, _PLAIN_VERSION)),
         route("/v2/health/live", "GET", "live", discovery.live, "instant", guarded=False),
         route("/v2/health/ready", "GET", "ready", discovery.ready, "instant", guarded=False),

@@ -71,7 +71,8 @@ class Endpoint:
         guarded: bool = True,
     ) -> None:
         """``how``: instant handlers are called where they are, aside ones in any thread, large ones by the body's size,
-        and awaited ones on the event loop. ``kind`` is what metrics call it; ``method`` None takes all."""
+        slow ones as if it were a large one, and awaited ones on the event loop. ``kind`` is what metrics call it;
+        ``method`` None takes all."""
         self._desk, self.kind, self._handler, self._how, self._guarded = desk, kind, handler, how, guarded
         self._methods = {"GET": ("GET", "HEAD")}.get(method or "", (method,))
 
@@ -118,7 +119,9 @@ class Endpoint:
             answer: Answer = await handler(call)
         elif self._how == "aside":
             answer = await asyncio.to_thread(handler, call)
-        elif self._how == "large" and (len(call.body) > INLINE or b"content-encoding" in call.headers):
+        elif self._how == "slow" or (
+            self._how == "large" and (len(call.body) > INLINE or b"content-encoding" in call.headers)
+        ):
             answer = await self._in_turn(call, receive)
         else:
             answer = handler(call)
@@ -147,7 +150,7 @@ class Endpoint:
 
     def _observe(self, call: Call, status: int, size: int, told: str | None) -> None:
         seconds = time.perf_counter() - call.started
-        if self._how == "large":
+        if self._how in ("large", "slow"):
             self._desk.metrics.requests.labels(call.model, self.kind, str(status)).inc()
             self._desk.metrics.seconds.labels(call.model, self.kind).observe(seconds)
         if self._desk.log and (self._guarded or status >= 500):

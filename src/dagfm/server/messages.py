@@ -42,6 +42,13 @@ class PredictBody(Struct):
     rows: list[dict[str, Any]] | dict[str, list[Any]]
 
 
+class ExplainBody(Struct):
+    """``POST /v1/models/NAME:explain``."""
+
+    rows: list[dict[str, Any]] | dict[str, list[Any]]
+    paths: int = 10
+
+
 class RankBody(Struct):
     """``POST /v1/models/NAME:rank``."""
 
@@ -59,7 +66,7 @@ class IndexBody(Struct):
 Body = TypeVar("Body", bound=Struct)
 
 _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (InferBody, PredictBody, RankBody, IndexBody)
+    kind: msgspec.json.Decoder(kind) for kind in (InferBody, PredictBody, ExplainBody, RankBody, IndexBody)
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from dagfm import __version__
 from dagfm.schema import Field, Schema
@@ -13,6 +13,8 @@ from dagfm.server.datatypes import DATATYPES
 from dagfm.server.infer import OUTPUT
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
+from dagfm.server.scoring import PATHS
+from dagfm.serving.explanation.explanation import Status
 
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 
@@ -100,7 +102,7 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
             "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
         ),
         f"{v1}/drift": _get("How far requests lie from the rows that the model was made on"),
-        f"{v1}:explain": _post("Where each score comes from", predict, 400, 413, 429, 501, example={"rows": [example]}),
+        f"{v1}:explain": _explain(predict, {"rows": [example], "paths": 10}),
     }  # fmt: skip
     if schema.has_sides:
         sides = {side: tuple(_columns(schema, side)) for side in ("context", "candidate")}
@@ -120,6 +122,35 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         }
         paths[f"{v1}:rank"] = _post("The best candidates for a context", ranked, 400, 413, 429, example=shown)
     return paths
+
+
+def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
+    """The operation that takes what ``predict`` takes, and how many paths, and answers with sums."""
+    number = {"type": "number"}
+    numbers = {"type": "object", "additionalProperties": number}
+    # Not prefixItems, which would say it exactly: tools that know OpenAPI 3.0 make an error of it.
+    triple = {**_several("string", "number", size=3), "description": "[from, to, value]"}
+    path = {**_several("array", "number", size=2), "description": "[[node, ...], value]"}
+    reading = _object({"value": {}, "status": {"type": "string", "enum": list(get_args(Status))}}, ["value", "status"])
+    explanation = {
+        **dict.fromkeys(("probability", "served_logit", "logit", "bias", "empty_logit"), number),
+        "by_order": {"type": "array", "items": number},
+        **dict.fromkeys(("by_node", "by_field", "from_empty", "if_missing"), numbers),
+        "by_edge": {"type": "array", "items": triple},
+        "paths": {"type": "array", "items": path},
+        "values": {"type": "object", "additionalProperties": reading},
+    }
+    explanations = {"type": "array", "items": _object(explanation, list(explanation))}
+    most = {"type": "integer", "minimum": 0, "maximum": PATHS, "default": 10}
+    body = _object({**predict["properties"], "paths": most}, predict["required"])
+    operation = _post("What each score is the sum of", body, 400, 413, 429, example=example)
+    answer = operation["post"]["responses"]["200"]["content"]["application/json"]
+    answer["schema"] = _object({"explanations": explanations}, ["explanations"])
+    return operation
+
+
+def _several(*types: str, size: int) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": list(types)}, "minItems": size, "maxItems": size}
 
 
 def _columns(schema: Schema, side: str) -> list[str]:

@@ -16,7 +16,7 @@ from dagfm.server.call import Call
 from dagfm.server.columns import as_rows
 from dagfm.server.compression import inflate
 from dagfm.server.drift import Drift
-from dagfm.server.messages import PredictBody, RankBody, read
+from dagfm.server.messages import ExplainBody, PredictBody, RankBody, read
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
@@ -24,8 +24,10 @@ from dagfm.server.settings import Limits
 
 log = logging.getLogger(__name__)
 
-EXPLAINED = 1000
-"""Rows of an explain request: each answer is some kilobytes."""
+EXPLAINED = 100
+"""Rows of an explain request: each takes a millisecond or two and answers with tens of kilobytes."""
+PATHS = 100
+"""Paths that it may ask for."""
 
 _SAMPLED = 256
 _SECONDS_BETWEEN_SAMPLES = 1.0
@@ -72,9 +74,13 @@ class Scoring:
     def explain(self, call: Call) -> Answer:
         """``POST /v1/models/NAME:explain``."""
         served, body = self._begin(call)
-        rows = read(body, PredictBody).rows
-        call.rows = self._checked(rows, "rows", min(EXPLAINED, self._limits.rows))
-        return Answer(to_json({"explanations": abilities.explain(served.scorer, rows)}))
+        asked = read(body, ExplainBody)
+        if not 0 <= asked.paths <= PATHS:
+            raise RefusedError(400, f"paths is {asked.paths}, expected 0 to {PATHS}")
+        call.rows = self._checked(asked.rows, "rows", min(EXPLAINED, self._limits.rows))
+        found = served.scorer.explain(asked.rows, asked.paths)
+        self._metrics.rows.labels(served.model, served.label).inc(call.rows)
+        return Answer(to_json({"explanations": [one.as_dict() for one in found]}))
 
     def _begin(self, call: Call) -> tuple[Served, bytes]:
         """The version that answers and the body in plain; the call's log line knows the version from here on."""

@@ -13,11 +13,12 @@ from dagfm.encoding.spans import Spans
 from dagfm.errors import InputError
 from dagfm.kernel.calls import Weights, available, forward, processor_threads
 from dagfm.schema import FIRST, MISSING, Schema
+from dagfm.serving.quantised import Expanding
 
 Floats = NDArray[np.float32]
 
 
-def embed(table: Floats, schema: Schema, spans: Spans, rows: Rows) -> Floats:
+def embed(table: Floats | Expanding, schema: Schema, spans: Spans, rows: Rows) -> Floats:
     """Look up and pool: encoded rows (B) -> field embeddings (B, F, D).
 
     ``table`` (rows, D); ``spans`` says which rows are whose. The same sums and maxima as ``nn.Embedding``.
@@ -79,12 +80,7 @@ class Network:
         if self.compiled is not None:
             return
         sources, targets = np.triu_indices(fields)
-        self.connect: Floats | None = None
-        if config["connect"] == "full":
-            self.connect = np.asarray(arrays["connect_layer"], np.float32)
-        elif config["connect"] == "causal":
-            self.connect = np.zeros((fields, fields), np.float32)
-            self.connect[np.tril_indices(fields)] = arrays["connect_layer"]
+        self.connect = connect_matrix(config, arrays, fields)
 
         def dense(packed: NDArray[Any]) -> Floats:
             full = np.zeros((self.depth, fields, fields, *packed.shape[2:]), np.float32)
@@ -149,6 +145,17 @@ class Network:
             return aggregate.transpose(1, 0, 2)
         messages: Floats = np.einsum("bfe,fsde->bsd", state, self.w[layer], optimize=True)
         return messages
+
+
+def connect_matrix(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int) -> Floats | None:
+    """C (F, F) of ``H0 = C E``, zero above the diagonal where it is causal; None where H0 is E itself."""
+    if config["connect"] == "none":
+        return None
+    if config["connect"] == "full":
+        return np.asarray(arrays["connect_layer"], np.float32)
+    connect = np.zeros((fields, fields), np.float32)
+    connect[np.tril_indices(fields)] = arrays["connect_layer"]
+    return connect
 
 
 def _compiled(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], fields: int, deep: bool) -> Weights:

@@ -61,3 +61,14 @@ def expanded(table: Table, rows: slice = slice(None)) -> NDArray[np.float32]:
         return np.asarray(numbers, np.float32)
     whole: NDArray[np.float32] = numbers.astype(np.float32) * table.scales[rows, None].astype(np.float32)
     return whole
+
+
+class Expanding:
+    """A table that is read as float32 and stays as small as it is: rows are expanded as they are asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self._table, self.shape = table, table.rows.shape
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """The numbers of one row (width,), or of several (rows, width), by index or by slice."""
+        return expanded(self._table, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
 from dagfm.serving.bundle import Bundle, bundle_in, read_bundle
 from dagfm.serving.encoded import EncodedScorer
+from dagfm.serving.explanation.explainer import Explainer
+from dagfm.serving.explanation.explanation import Explanation
 from dagfm.serving.forward import Network
 from dagfm.serving.ranking import Candidates, Context, Prefixes, Ranking, best, why_not
 
@@ -146,6 +149,18 @@ class Scorer:
             return Ranking(indices[0], scores[0])
         shape = len(logits), len(rows) if top is None else min(top, len(rows))
         return Ranking(np.array(indices, np.int64).reshape(shape), np.array(scores, np.float32).reshape(shape))
+
+    def explain(self, rows: Any, paths: int = 10, origin: str = "rows") -> list[Explanation]:
+        """Take the score of each of N raw rows apart, exactly: what every order, node, field and edge of the graph adds
+        to the logit, the strongest ``paths`` (0 for none, which is faster), and what the row said of every field.
+
+        ``rows`` as in ``predict``; raises as it does, and where the student's head has hidden layers.
+        """
+        return self._explainer.explain(rows, paths, origin)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.bundle, self.encode, self.served_encoded)
 
     def _probabilities(self, logits: Float32) -> Float32:
         return sigmoid(self._served(logits)).astype(np.float32)
