@@ -36,6 +36,7 @@ class CompiledEncoder:
         self._others = [one for one, found in learned if found is None]
         self._fields = [one for one, found in learned if found is not None]
         self._columns = list(dict.fromkeys(one.source for one in self._fields))
+        self._sources = frozenset(one.source for one in own)
         self._cells = CellEncoder(
             [found for _, found in learned if found is not None],
             len(schema.of_form("ids")) + len(self._extra),
@@ -49,7 +50,8 @@ class CompiledEncoder:
         ``without`` count as missing in every row."""
         if without and (not self._direct or not frame.columns):
             frame, without = blank(frame, without), ()
-        frame = checked(self.encoder.schema, frame, origin, without)
+        if not self._sources.difference(without).issubset(frame.columns):
+            frame = checked(self.encoder.schema, frame, origin, without)
         if not self._fields:
             return self.encoder.encode(frame, origin)
         table, children = self._chosen(frame, without)
