@@ -37,6 +37,7 @@ class CompiledEncoder:
         self._others = [one for one, found in learned if found is None]
         self._fields = [one for one, found in learned if found is not None]
         self._columns = list(dict.fromkeys(one.source for one in self._fields))
+        self._sources = frozenset(one.source for one in own)
         self._cells = CellEncoder(
             [found for _, found in learned if found is not None],
             len(schema.of_form("ids")) + len(self._extra),
@@ -53,7 +54,8 @@ class CompiledEncoder:
         if isinstance(rows, pl.DataFrame):
             if without and (not self._direct or not rows.columns):
                 rows, without = blank(rows, without), ()
-            rows = checked(self.encoder.schema, rows, origin, without)
+            if not self._sources.difference(without).issubset(rows.columns):
+                rows = checked(self.encoder.schema, rows, origin, without)
             if not self._fields:
                 return self.encoder.encode(rows, origin)
             columns, height = rows.columns, rows.height
