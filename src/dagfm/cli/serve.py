@@ -24,6 +24,7 @@ def serve(
     ] = False,
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body, also decompressed.")] = "64MiB",
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows or candidates of a request.")] = 100_000,
+    max_patch: Annotated[str, typer.Option(metavar="SIZE", help="Largest patch that clients may send.")] = "1GiB",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take to arrive or wait.")] = 30.0,
     drain: Annotated[float, typer.Option(min=0.0, help="Seconds from SIGTERM to the end of listening.")] = 5.0,
     poll: Annotated[float, typer.Option(min=0.0, help="Seconds between looks for new bundles; 0 for never.")] = 2.0,
@@ -46,7 +47,7 @@ def serve(
     from dagfm.errors import DagfmError, InputError
 
     try:
-        from dagfm.server.listening import bind, check_exposure, url
+        from dagfm.server.listening import bind, check_exposure, is_loopback, url
         from dagfm.server.settings import Limits, Settings
         from dagfm.server.sources import parse_models
         from dagfm.server.supervisor import Supervisor
@@ -60,8 +61,10 @@ def serve(
     check_exposure(host, token, allow_anonymous)
     sources = parse_models(models)
     body = parse_size(max_body, least=1024)
-    limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body)
-    settings = Settings(sources, limits, token, not no_access_log, drain)
+    patch = parse_size(max_patch, least=1024)
+    limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body, patch=patch)
+    patches = token is not None or is_loopback(host)  # who may patch decides what is served
+    settings = Settings(sources, limits, token, not no_access_log, drain, patches=patches)
     listening = bind(host, port)
     place = url(listening)
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Call], Answer]
 AsyncHandler = Callable[[Call], Awaitable[Answer]]
+StreamHandler = Callable[[Call, Receive], Awaitable[Answer]]
 
 INLINE = 128 << 10
 """Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
@@ -64,14 +65,15 @@ class Endpoint:
         self,
         desk: Desk,
         kind: str,
-        handler: Handler | AsyncHandler,
+        handler: Handler | AsyncHandler | StreamHandler,
         *,
         how: str,
         method: str | None,
         guarded: bool = True,
     ) -> None:
         """``how``: instant handlers are called where they are, aside ones in any thread, large ones by the body's size,
-        and awaited ones on the event loop. ``kind`` is what metrics call it; ``method`` None takes all."""
+        awaited ones on the event loop, streamed ones there, too, to read the body themselves. ``kind`` is what metrics
+        call it; ``method`` None takes all."""
         self._desk, self.kind, self._handler, self._how, self._guarded = desk, kind, handler, how, guarded
         self._methods = {"GET": ("GET", "HEAD")}.get(method or "", (method,))
 
@@ -85,7 +87,8 @@ class Endpoint:
         try:
             if self._guarded:
                 desk.authorize(call)
-            await read_body(receive, call, desk.limits, desk.pending)
+            if self._how != "streamed":
+                await read_body(receive, call, desk.limits, desk.pending)
             if call.method not in self._methods and self._methods != (None,):
                 allowed = ", ".join(map(str, self._methods))
                 raise RefusedError(405, f"{call.path} takes {allowed}", headers=[(b"allow", allowed.encode())])
@@ -116,6 +119,8 @@ class Endpoint:
         handler: Any = self._handler
         if self._how == "awaited":
             answer: Answer = await handler(call)
+        elif self._how == "streamed":
+            answer = await handler(call, receive)
         elif self._how == "aside":
             answer = await asyncio.to_thread(handler, call)
         elif self._how == "large" and (len(call.body) > INLINE or b"content-encoding" in call.headers):
