@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.schema import UNKNOWN
 from dagfm.server.answers import RefusedError
@@ -43,8 +42,7 @@ def explain(scorer: Scorer, rows: Any) -> Any:
 
 def unknown_counts(scorer: Scorer, rows: Any) -> dict[str, tuple[int, int]]:
     """Of each field with a vocabulary, how many values of ``rows`` training never saw, and how many there are."""
-    encoder = scorer.bundle.encoder
-    encoded = encoder.encode(to_frame(rows))
+    encoded = scorer.encode(rows)
     found: dict[str, tuple[int, int]] = {}
     items = iter(encoded.sequences)
     for field in scorer.schema:

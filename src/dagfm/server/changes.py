@@ -12,6 +12,7 @@ from msgspec import Struct
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Change
 from dagfm.server.repository import Repository
+from dagfm.server.staged import Staged
 
 
 class Report(Struct, frozen=True):
@@ -33,23 +34,6 @@ class Report(Struct, frozen=True):
     def marks(self) -> tuple[str, ...]:
         """The fingerprints that are served now."""
         return tuple(pair.partition(":")[2] for pair in self.digest.split())
-
-
-class Staged(Struct, frozen=True):
-    """A bundle that a patch led to, whole and checked, which nobody serves yet."""
-
-    version: str
-    """Which of the model's versions it is the next of."""
-    base: str
-    """That version's fingerprint."""
-    mark: str
-    """Its own fingerprint."""
-    folder: str
-    """Where it lies, within the folder of the private copies; who loads it first makes it one of them."""
-    fresh: str | None = None
-    """Another copy, beside the bundle in whose place it goes once it is served; None where that cannot be."""
-    target: str | None = None
-    """That bundle."""
 
 
 class Control(Protocol):

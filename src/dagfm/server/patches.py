@@ -17,12 +17,13 @@ import msgspec
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.body import Receive, spool_body
 from dagfm.server.call import Call
-from dagfm.server.changes import Control, Report, Staged
+from dagfm.server.changes import Control, Report
 from dagfm.server.metrics import Metrics
 from dagfm.server.patching import Choice, Outcome, Task
 from dagfm.server.placing import copy_beside, exchange
 from dagfm.server.repository import Repository
 from dagfm.server.settings import ONE_THREAD, Settings
+from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 

@@ -20,13 +20,13 @@ import msgspec
 from prometheus_client.multiprocess import mark_process_dead
 
 from dagfm.errors import DagfmError, InputError, listed
-from dagfm.server.changes import Staged
 from dagfm.server.channel import Channel
 from dagfm.server.placing import exchange, remove_unfinished
 from dagfm.server.rounds import Round, Rounds
 from dagfm.server.settings import ONE_THREAD, Settings
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import Signature, locate, signature
+from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,14 @@ import msgspec
 
 from dagfm.errors import DagfmError
 from dagfm.server.app import build
-from dagfm.server.changes import Changes, Report, Staged
+from dagfm.server.changes import Changes, Report
 from dagfm.server.channel import Channel
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.loop import Server
 from dagfm.server.metrics import Metrics
 from dagfm.server.repository import Repository
 from dagfm.server.settings import Settings
+from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 
