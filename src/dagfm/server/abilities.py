@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Indices
 from dagfm.schema import UNKNOWN
 from dagfm.server.answers import RefusedError
@@ -42,7 +43,8 @@ def explain(scorer: Scorer, rows: Any) -> Any:
 
 def unknown_counts(scorer: Scorer, rows: Any) -> dict[str, tuple[int, int]]:
     """Of each field with a vocabulary, how many values of ``rows`` training never saw, and how many there are."""
-    encoded = scorer.encode(rows)
+    encoder = scorer.bundle.encoder
+    encoded = encoder.encode(to_frame(rows))
     found: dict[str, tuple[int, int]] = {}
     items = iter(encoded.sequences)
     for field in scorer.schema:
