@@ -18,7 +18,7 @@ from dagfm.server.call import Call
 from dagfm.server.compression import deflate
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.metrics import Metrics
-from dagfm.server.settings import Settings
+from dagfm.server.settings import INLINE, Settings
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Call], Answer]
 AsyncHandler = Callable[[Call], Awaitable[Answer]]
 StreamHandler = Callable[[Call, Receive], Awaitable[Answer]]
-
-INLINE = 128 << 10
-"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
-and small requests do not wait for it."""
 
 _CLIENT_GONE = 499
 """What logs and figures call a request whose client hung up (as nginx does)."""

@@ -7,6 +7,10 @@ from msgspec import Struct
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 """What the environment of a worker says unless it says otherwise."""
 
+INLINE = 128 << 10
+"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
+and small requests do not wait for it."""
+
 
 class Limits(Struct, frozen=True):
     """What one request may cost; beyond it the answer is a 4xx."""
