@@ -84,6 +84,12 @@ def test_schemathesis_finds_no_5xx(finished: Finished, tmp_path: Path) -> None:
             *("--checks", checks, "--max-time", "60", "--seed", "1", "--exclude-path-regex", "unload", *missing),
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env={**os.environ, "NO_COLOR": "1"}, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "NO_COLOR": "1"},
+            cwd=tmp_path,  # where it keeps what it found
+            check=False,
         )
     assert done.returncode == 0, done.stdout[-5000:]
