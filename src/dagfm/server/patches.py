@@ -14,16 +14,19 @@ from pathlib import Path
 
 import msgspec
 
+from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.body import Receive, spool_body
 from dagfm.server.call import Call
 from dagfm.server.changes import Control, Report
 from dagfm.server.metrics import Metrics
-from dagfm.server.patching import Choice, Outcome, Task
-from dagfm.server.placing import copy_beside, exchange
+from dagfm.server.models import without_paths
+from dagfm.server.patching import Outcome, Task
+from dagfm.server.placing import beside, copy_beside, exchange
 from dagfm.server.repository import Repository
 from dagfm.server.settings import ONE_THREAD, Settings
 from dagfm.server.staged import Staged
+from dagfm.serving.patches.container import Contents, PatchReader
 
 log = logging.getLogger(__name__)
 
@@ -61,53 +64,73 @@ class Patches:
             self._turn.release()
 
     async def _patched(self, name: str, folder: Path) -> Answer:
-        started = time.perf_counter()
-        choices = self._repository.choices(name, folder)
+        started, patch = time.perf_counter(), folder / "patch"
         try:
-            outcome = await asyncio.to_thread(_outcome, Task(str(folder / "patch"), name, choices))
-            if outcome.refused:
-                self._metrics.reloads.labels(name, "refused").inc()
-                log.warning("model %s: patch refused: %s", name, outcome.refused)
-                raise RefusedError(outcome.status, outcome.refused)
+            contents = await asyncio.to_thread(_contents, patch)
+            mark, marks = contents.result[:12], self._marks(name)
             fresh: tuple[str, ...] = ()
-            if outcome.choice is not None:  # else a client asks again that did not get its answer
-                change = self._adopted if self._settings.copies is not None else self._replaced
-                report = await change(name, outcome.choice, outcome.mark)
-                if outcome.mark not in report.marks:
-                    gone = outcome.choice.mark not in report.marks
-                    told = "; ".join(report.failures.values()) or "workers found different bundles"
-                    raise RefusedError(409 if gone else 400, told)
-                fresh = report.fresh
-        finally:
-            for choice in choices:
-                await asyncio.to_thread(shutil.rmtree, choice.result, ignore_errors=True)
-        served = self._repository.models[name].versions
-        durable = any(self._repository.place(name, version, outcome.mark) is not None for version in served)
+            if mark not in marks:  # else a client asks again that did not get its answer
+                fresh = (await self._changed(name, patch, contents.base[:12], mark)).fresh
+        except (RefusedError, DagfmError) as error:
+            log.warning("model %s: patch refused: %s", name, error)
+            raise
+        durable = any(self._repository.place(name, version, mark) is not None for version in self._marks(name).values())
         log.info(
-            "model %s: patched to %s in %.1f s%s", name, outcome.mark, time.perf_counter() - started,
+            "model %s: patched to %s in %.1f s%s", name, mark, time.perf_counter() - started,
             "" if durable else "; the bundle at its path is the old one, which the next start will serve",
         )  # fmt: skip
-        return Answer(to_json({"name": name, "versions": list(served), "loaded": fresh, "durable": durable}))
+        versions = tuple(self._repository.models[name].versions)
+        return Answer(to_json({"name": name, "versions": versions, "loaded": fresh, "durable": durable}))
 
-    async def _adopted(self, name: str, choice: Choice, mark: str) -> Report:
-        """Serve it from a private copy, and have another take the older bundle's place where that may be written."""
-        target = self._repository.place(name, choice.version, choice.mark)
-        fresh = None if target is None else await asyncio.to_thread(copy_beside, Path(choice.result), target)
-        places = {} if fresh is None else {"fresh": str(fresh), "target": str(target)}
+    def _marks(self, name: str) -> dict[str, str]:
+        """The versions that are served, by their fingerprints."""
+        return {one.fingerprint: version for version, one in self._repository.models[name].versions.items()}
+
+    async def _changed(self, name: str, patch: Path, base: str, mark: str) -> Report:
+        """Have all workers serve what the patch makes of the bundle ``base``. Raises RefusedError where they do not."""
+        marks = self._marks(name)
+        if base not in marks:
+            served = listed(marks) or "nothing"
+            raise RefusedError(409, f"the patch is for the bundle {base}, but model '{name}' serves {served}")
+        version = marks[base]
+        bundle = self._repository.source(name, version, base)
+        if bundle is None:
+            raise RefusedError(409, f"another bundle than {base}, which is served, lies at the model's path")
+        copied = self._settings.copies is not None
+        result = patch.with_name("result") if copied else beside(bundle)
         try:
-            return await self._control.change(
-                "adopt", name, Staged(choice.version, choice.mark, mark, choice.result, **places)
-            )
+            outcome = await asyncio.to_thread(_outcome, Task(str(patch), str(bundle), str(result)))
+            if outcome.refused:
+                self._metrics.reloads.labels(name, "refused").inc()
+                raise RefusedError(outcome.status, outcome.refused)
+            if copied:
+                report = await self._adopted(name, Staged(version, base, mark, str(result)))
+            else:
+                report = await self._replaced(name, result, bundle, base, mark)
         finally:
-            if fresh is not None:
-                await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, result, ignore_errors=True)
+        if mark not in report.marks:
+            told = "; ".join(report.failures.values()) or "workers found different bundles"
+            raise RefusedError(400 if base in report.marks else 409, told)
+        return report
 
-    async def _replaced(self, name: str, choice: Choice, mark: str) -> Report:
+    async def _adopted(self, name: str, staged: Staged) -> Report:
+        """Serve it from a private copy, and have another take the older bundle's place where that may be written."""
+        target = self._repository.place(name, staged.version, staged.base)
+        fresh = None if target is None else await asyncio.to_thread(copy_beside, Path(staged.folder), target)
+        if fresh is None:
+            return await self._control.change("adopt", name, staged)
+        try:
+            staged = msgspec.structs.replace(staged, fresh=str(fresh), target=str(target))
+            return await self._control.change("adopt", name, staged)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+
+    async def _replaced(self, name: str, fresh: Path, target: Path, base: str, mark: str) -> Report:
         """Put it in the older bundle's place and load it, as bundles are served where they lie; undo it otherwise."""
-        fresh, target = Path(choice.result), Path(choice.bundle)
-        old = await asyncio.to_thread(exchange, fresh, target, choice.mark)
+        old = await asyncio.to_thread(exchange, fresh, target, base)
         if old is None:
-            raise RefusedError(409, "the bundle at the model's path cannot be replaced, or is not what is served")
+            raise RefusedError(409, "the bundle at the model's path cannot be replaced")
         try:
             report = await self._control.change("load", name)
             if mark not in report.marks:
@@ -116,6 +139,15 @@ class Patches:
             return report
         finally:
             await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
+
+
+def _contents(patch: Path) -> Contents:
+    """What a patch is for. Raises RefusedError (400) where it is none or is damaged."""
+    try:
+        with patch.open("rb") as file:
+            return PatchReader(file, patch).contents
+    except InputError as error:
+        raise RefusedError(400, without_paths(error, {patch: "body"})) from None
 
 
 def _outcome(task: Task) -> Outcome:

@@ -17,13 +17,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from dagfm.errors import DagfmError, listed
+from dagfm.errors import DagfmError
 from dagfm.server.answers import LONGEST
 from dagfm.server.canary import load_checked
 from dagfm.server.models import without_paths
 from dagfm.server.sources import fingerprint
 from dagfm.serving import patches
-from dagfm.serving.patches.container import PatchReader
 
 SPARE = 256 << 20
 """Bytes that a bundle may grow by, beyond twice its size."""
@@ -31,70 +30,44 @@ _MEMORY = 1 << 30
 """Bytes of memory beyond twice what the bundle may come to."""
 
 
-class Choice(Struct, frozen=True):
-    """A served version that a patch may be for."""
-
-    version: str
-    mark: str
-    bundle: str
-    """Where it lies."""
-    result: str
-    """Where the patched bundle is to lie, which is not there yet."""
-
-
 class Task(Struct, frozen=True):
     """What is asked of the process."""
 
     patch: str
-    model: str
-    choices: list[Choice]
+    bundle: str
+    """What the patch is for."""
+    result: str
+    """Where the patched bundle is to lie, which is not there yet."""
 
 
 class Outcome(Struct, frozen=True):
     """What came of it."""
 
-    mark: str = ""
-    """The fingerprint of the bundle that the patch leads to."""
-    choice: Choice | None = None
-    """Which it was for; None where the bundle that it leads to is served already, or where it was refused."""
     status: int = 200
     refused: str = ""
-    """Why, in words for the client."""
+    """Why nothing did, in words for the client."""
 
 
 def apply(task: Task) -> Outcome:
-    """Apply the patch to the version that it is for; what it leads to is whole and passes the canary."""
-    path = Path(task.patch)
-    paths = {path: "patch"}
+    """Apply the patch; what it leads to is whole and passes the canary."""
+    path, bundle, result = Path(task.patch), Path(task.bundle), Path(task.result)
+    unfinished = result.with_name(f".{result.name}.new.tmp")
+    paths = {path: "body", unfinished: "bundle", result: "bundle", bundle: "base"}
+    most = 2 * sum(one.stat().st_size for one in bundle.rglob("*") if one.is_file()) + SPARE
+    _limit(resource.RLIMIT_DATA, _MEMORY + 2 * most)
+    _limit(resource.RLIMIT_FSIZE, most)
     try:
-        with path.open("rb") as file:
-            contents = PatchReader(file, path).contents
-        base, mark = contents.base[:12], contents.result[:12]
-        served = {choice.mark: choice for choice in task.choices}
-        if mark in served:
-            return Outcome(mark)
-        if base not in served:
-            others = listed(served) or "nothing"
-            return Outcome(
-                status=409, refused=f"the patch is for the bundle {base}, but model '{task.model}' serves {others}"
-            )
-        choice = served[base]
-        bundle, result = Path(choice.bundle), Path(choice.result)
-        paths |= {result.with_name(f".{result.name}.new.tmp"): "bundle", result: "bundle", bundle: "base"}
-        most = 2 * sum(one.stat().st_size for one in bundle.rglob("*") if one.is_file()) + SPARE
-        _limit(resource.RLIMIT_DATA, _MEMORY + 2 * most)
-        _limit(resource.RLIMIT_FSIZE, most)
         patches.apply(bundle, path, result, most)
         load_checked(result, fingerprint(result), verify=False)
-        return Outcome(mark, choice)
     except DagfmError as error:
-        return Outcome(status=400, refused=without_paths(error, paths)[:LONGEST])
+        return Outcome(400, without_paths(error, paths)[:LONGEST])
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Outcome(status=507, refused="the server has no disk space for it")
+            return Outcome(507, "the server has no disk space for it")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return Outcome(status=409, refused="the bundle lies where the server may not write")
+            return Outcome(409, "the bundle lies where the server may not write")
         raise
+    return Outcome()
 
 
 def _limit(what: int, most: int) -> None:

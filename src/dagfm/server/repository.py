@@ -12,8 +12,6 @@ from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.answers import RefusedError
 from dagfm.server.canary import check_whole, load_checked
 from dagfm.server.models import Change, Model, Served, without_paths
-from dagfm.server.patching import Choice
-from dagfm.server.placing import beside
 from dagfm.server.settings import Settings
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import fingerprint, locate
@@ -136,17 +134,9 @@ class Repository:
         except InputError:
             return None
 
-    def choices(self, name: str, folder: Path) -> list[Choice]:
-        """The versions that a patch may be for, each with a place for what it leads to: in ``folder``, or beside the
-        version where bundles are served where they lie."""
-        found: list[Choice] = []
-        for version, served in self._models[name].versions.items():
-            copied = self._snapshots.find(served.fingerprint)
-            bundle = copied or self.place(name, version, served.fingerprint)
-            if bundle is not None:
-                result = folder / f"to-{len(found)}" if copied else beside(bundle)
-                found.append(Choice(version, served.fingerprint, str(bundle), str(result)))
-        return found
+    def source(self, name: str, version: str, mark: str) -> Path | None:
+        """What a version that is the bundle ``mark`` was loaded from; None where that is gone."""
+        return self._snapshots.find(mark) or self.place(name, version, mark)
 
     def _load(self, bundle: Path, mark: str, verify: bool) -> Scorer:
         place = self._snapshots.take(bundle, mark)
