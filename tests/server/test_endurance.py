@@ -77,7 +77,7 @@ def test_ten_thousand_requests_around_sigterm_lose_none(finished: Finished, tmp_
 def test_twenty_reloads_and_twenty_patches_under_load_in_two_workers(finished: Finished, tmp_path: Path) -> None:
     place = Path(shutil.copytree(finished.bundle, tmp_path / "bundle"))
     expected = {round(float(dagfm.load(place).predict([ROW])[0]), 6)}
-    words = [f"m={place}", "--workers", "2", "--poll", "0.1", "--drain", "0", "--no-access-log"]
+    words = [f"m={place}", "--allow-patches", "--workers", "2", "--poll", "0.1", "--drain", "0", "--no-access-log"]
     seen: dict[str, set[float]] = {}
 
     def look(answer: http.client.HTTPResponse, body: bytes) -> None:

@@ -204,7 +204,9 @@ def test_a_bundle_that_was_replaced_on_disk_is_not_patched(place: Path, newer: P
 def test_all_workers_switch_and_their_successors_and_the_next_server(
     place: Path, newer: Path, patch: bytes, tmp_path: Path
 ) -> None:
-    with serving(tmp_path, f"m={place}", "--workers", "2", "--poll", "0.1", "--drain", "0") as server:
+    with serving(
+        tmp_path, f"m={place}", "--allow-patches", "--workers", "2", "--poll", "0.1", "--drain", "0"
+    ) as server:
         before = score(server)
         answer = server.request("POST", PATCH, patch)
         assert answer.json["durable"] is True
@@ -240,7 +242,7 @@ def test_where_the_path_cannot_be_written_the_copy_alone_is_patched(
         # Nobody can take root's rights away, but another bundle at the path is left as it is, too.
         rescaled(finished.bundle, tmp_path / "spare", 0.8)
     place.parent.chmod(0o500)
-    words = [f"m={place}", "--workers", "2", "--poll", "0.1", "--drain", "0"]
+    words = [f"m={place}", "--allow-patches", "--workers", "2", "--poll", "0.1", "--drain", "0"]
     with serving(tmp_path, *words) as server:
         before = score(server)
         if os.geteuid() == 0:
@@ -277,6 +279,10 @@ def test_what_a_killed_server_left_is_removed(place: Path, tmp_path: Path) -> No
         assert names(place.parent) == {"m", ".m.notes"}
 
 
-def test_beyond_this_machine_a_token_is_needed(place: Path, patch: bytes, tmp_path: Path) -> None:
-    with serving(tmp_path, f"m={place}", "--host", "0.0.0.0", "--allow-anonymous", "--drain", "0") as server:
+def test_a_token_is_needed_for_patches(place: Path, patch: bytes, tmp_path: Path) -> None:
+    with serving(tmp_path, f"m={place}", "--drain", "0") as server:
         assert server.request("POST", PATCH, patch).status == 403
+    (tmp_path / "token").write_text("secret")
+    with serving(tmp_path, f"m={place}", "--token-file", str(tmp_path / "token"), "--drain", "0") as server:
+        assert server.request("POST", PATCH, patch).status == 401
+        assert server.request("POST", PATCH, patch, {"authorization": "Bearer secret"}).status == 200

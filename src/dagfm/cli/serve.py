@@ -22,6 +22,9 @@ def serve(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Listen beyond this machine without a token.")
     ] = False,
+    allow_patches: Annotated[
+        bool, typer.Option("--allow-patches", help="Take patches from clients without a token, too.")
+    ] = False,
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body, also decompressed.")] = "64MiB",
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows or candidates of a request.")] = 100_000,
     max_patch: Annotated[str, typer.Option(metavar="SIZE", help="Largest patch that clients may send.")] = "1GiB",
@@ -47,7 +50,7 @@ def serve(
     from dagfm.errors import DagfmError, InputError
 
     try:
-        from dagfm.server.listening import bind, check_exposure, is_loopback, url
+        from dagfm.server.listening import bind, check_exposure, url
         from dagfm.server.settings import Limits, Settings
         from dagfm.server.sources import parse_models
         from dagfm.server.supervisor import Supervisor
@@ -63,7 +66,8 @@ def serve(
     body = parse_size(max_body, least=1024)
     patch = parse_size(max_patch, least=1024)
     limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body, patch=patch)
-    patches = token is not None or is_loopback(host)  # who may patch decides what is served
+    # Who may patch decides what is served; and behind a proxy the whole network comes from this machine.
+    patches = token is not None or allow_patches
     settings = Settings(sources, limits, token, not no_access_log, drain, patches=patches)
     listening = bind(host, port)
     place = url(listening)

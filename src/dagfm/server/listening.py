@@ -11,7 +11,7 @@ from dagfm.errors import InputError
 
 def check_exposure(host: str, token: str | None, anonymous: bool) -> None:
     """Raises InputError where everybody on a network could score, load and unload, and nobody said that they may."""
-    if token is None and not anonymous and not is_loopback(host):
+    if token is None and not anonymous and not _is_loopback(host):
         raise InputError(
             f"--host {host}: others than this machine could use the server; give --token-file, or --allow-anonymous "
             "where something in front of it decides who may"
@@ -40,8 +40,7 @@ def url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -45,7 +45,7 @@ class Patches:
     async def patch(self, call: Call, name: str, receive: Receive) -> Answer:
         """Patch the version of the model ``name`` that the patch in the body is for. Raises RefusedError."""
         if not self._settings.patches:
-            raise RefusedError(403, "this server takes no patches; it does where clients need a token", close=True)
+            raise RefusedError(403, "this server takes no patches: it has no token that clients would need", close=True)
         if b"content-encoding" in call.headers:
             raise RefusedError(415, "a patch is compressed as it is; send it without Content-Encoding", close=True)
         limits = self._settings.limits
