@@ -18,7 +18,7 @@ from dagfm.server.call import Call
 from dagfm.server.compression import deflate
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.metrics import Metrics
-from dagfm.server.settings import INLINE, Settings
+from dagfm.server.settings import ALONE, INLINE, Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Desk:
         self.pending = Pending(settings.limits.pending)
         self.large = ThreadPoolExecutor(1, thread_name_prefix="large")
         """One thread: the processor is shared with the event loop, and more would only hold more memory."""
+        self.in_hand = 0
+        """Requests that have begun and are not answered."""
         self._token = None if settings.token is None else f"Bearer {settings.token}".encode()
 
     def authorize(self, call: Call) -> None:
@@ -80,6 +82,7 @@ class Endpoint:
             return
         desk, call = self._desk, _call(scope)
         close, told = desk.lifecycle.draining, None
+        desk.in_hand += 1
         try:
             if self._guarded:
                 desk.authorize(call)
@@ -106,6 +109,7 @@ class Endpoint:
             told = f"internal error; the server's log tells of request {call.id}"
             answer = error(500, told)
         finally:
+            desk.in_hand -= 1
             desk.pending.give_back(call.size)
             call.body = b""
         size = await _send(send, scope, call, answer, close=close or desk.lifecycle.draining)
@@ -119,11 +123,15 @@ class Endpoint:
             answer = await handler(call, receive)
         elif self._how == "aside":
             answer = await asyncio.to_thread(handler, call)
-        elif self._how == "large" and (len(call.body) > INLINE or b"content-encoding" in call.headers):
+        elif self._how == "large" and self._is_large(call):
             answer = await self._in_turn(call, receive)
         else:
             answer = handler(call)
         return answer
+
+    def _is_large(self, call: Call) -> bool:
+        at_once = ALONE if self._desk.in_hand == 1 else INLINE
+        return len(call.body) > at_once or b"content-encoding" in call.headers
 
     async def _in_turn(self, call: Call, receive: Receive) -> Answer:
         """Score in the thread of large requests; who hangs up while waiting loses the turn."""

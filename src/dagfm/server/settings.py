@@ -11,6 +11,9 @@ INLINE = 128 << 10
 """Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
 and small requests do not wait for it."""
 
+ALONE = 256 << 10
+"""The same where no other request is in hand: of one of 1,000 candidates changing threads would be a third."""
+
 
 class Limits(Struct, frozen=True):
     """What one request may cost; beyond it the answer is a 4xx."""
