@@ -88,13 +88,13 @@ class Model:
 
 
 def microseconds(steps: list[Step], args: argparse.Namespace) -> list[float]:
-    """Of each step; short ones are repeated within a turn, as a server that is busy with them finds its caches."""
+    """Of each step; it is repeated for 10 ms within a turn, as a server that is busy with it finds its caches."""
     counts = []
     for step in steps:
         step()
         start = time.perf_counter()
         step()
-        counts.append(1 + int(2e-3 / (time.perf_counter() - start)))
+        counts.append(1 + int(10e-3 / (time.perf_counter() - start)))
 
     def repeated(step: Step, count: int) -> None:
         for _ in range(count):
