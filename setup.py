@@ -23,7 +23,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     VERSIONS["dagfm_avx512"] = ["-DLANES=16", *AVX512]
     VERSIONS["dagfm_avx512_narrow"] = ["-DLANES=8", "-DINNER_ALONE", *AVX512]
 PER_VERSION = ["version.c", "scoring_version.c"]
-ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c"]
+ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c", "dicts.c"]
 
 
 def digest() -> int:
@@ -36,7 +36,7 @@ class BuildKernel(build_ext):
     """Compiles the versions side by side; ``DAGFM_KERNEL_FLAGS`` adds flags, such as those of sanitizers."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile and link the library, which no Python header takes part in."""
+        """Compile and link the library; Python's headers, which one file takes part in, may be missing."""
         extra = os.environ.get("DAGFM_KERNEL_FLAGS", "").split()
         temporary = Path(self.build_temp)
 

@@ -3,7 +3,8 @@
 
 ``encoded``: from encoded rows to logits, beside look-up in NumPy with the network in the kernel, and NumPy alone.
 ``raw``: from raw rows of strings to probabilities, beside the encoder without the kernel. ``rank``: one context and
-many candidates, beside the same rows whole, encoded and raw, and the reference's eager arithmetic on embeddings.
+many candidates; as multiples of it the same rows whole, encoded or raw in the candidates' own form, and the reference's
+eager arithmetic on embeddings.
 ``explain``: rows of strings to explanations, without and with the strongest paths, in processor time. ``start``: a
 bundle is loaded. Every figure is the fastest of its turns.
 """
@@ -145,17 +146,19 @@ def raw(args: argparse.Namespace) -> None:
 
 
 def rank(args: argparse.Namespace) -> None:
+    """Whole rows are timed in the form that the candidates come in."""
     count = args.candidates
-    print(f"\n{'rank':10}{'handles':>10}{'raw context':>13}{'all raw':>10}", end="")
-    print(f"{'rows, encoded':>15}{'rows, raw':>11}{'reference':>11}")
-    for connect in ("none", "causal"):
-        model = Model("inner", connect, args)
+    print(f"\n{'rank':14}{'handles':>9}{'raw context':>13}{'raw table':>11}{'raw dicts':>11}", end="")
+    print(f"{'rows, encoded':>15}{'raw table':>11}{'raw dicts':>11}{'reference':>11}")
+    for message, connect in (("inner", "none"), ("inner", "causal"), ("outer", "none"), ("outer", "causal")):
+        model = Model(message, connect, args)
         scorer, frame = model.scorer, model.raw(count)
         context = frame.row(0, named=True)
         whole = frame.with_columns(pl.lit(context[f"f{node}"]).alias(f"f{node}") for node in range(model.context))
         candidates = frame.select(f"f{node}" for node in range(model.context, model.fields))
         catalogue, person, rows = scorer.candidates(candidates), scorer.context(context), scorer.encode(whole)
-        reference = ReferenceDAGFM(model.fields, model.size, "inner", model.depth)
+        own = {f"f{node}": context[f"f{node}"] for node in range(model.context)}
+        reference = ReferenceDAGFM(model.fields, model.size, message, model.depth)
         x = torch.from_numpy(embed(model.table, model.encoder.schema, model.encoder.spans, rows))
 
         def eager(reference: torch.nn.Module = reference, x: torch.Tensor = x) -> None:
@@ -167,15 +170,17 @@ def rank(args: argparse.Namespace) -> None:
 
         steps = [
             partial(scorer.rank, person, catalogue),
-            partial(scorer.rank, context, catalogue),
-            partial(scorer.rank, context, candidates),
+            partial(scorer.rank, own, catalogue),
+            partial(scorer.rank, own, candidates),
+            partial(scorer.rank, own, candidates.to_dicts()),
             encoded_rows,
             partial(scorer.predict, whole),
+            partial(scorer.predict, whole.to_dicts()),
             eager,
         ]
-        ours, fresh, everything, *others = microseconds(steps, args)
-        print(f"{connect:10}{ours:10.1f}{fresh:13.1f}{everything:10.1f}", end="")
-        print("".join(f"{other / ours:{width}.1f}x" for other, width in zip(others, (14, 10, 10), strict=True)))
+        kept, fresh, table, dicts, encoded, whole_table, whole_dicts, plain = microseconds(steps, args)
+        print(f"{message + ' ' + connect:14}{kept:9.1f}{fresh:13.1f}{table:11.1f}{dicts:11.1f}", end="")
+        print(f"{encoded / kept:14.1f}x{whole_table / table:10.1f}x{whole_dicts / dicts:10.1f}x{plain / kept:10.1f}x")
 
 
 def explain(args: argparse.Namespace) -> None:

@@ -70,15 +70,15 @@ def test_a_loss_ends_with_1_and_no_bundle(finished: Finished, tmp_path: Path, mo
     flipped = pl.read_parquet(finished.test_file).with_columns(click=1 - pl.col("click"))
     flipped.write_parquet(tmp_path / "flipped.parquet")
     codes = []
-    for rows in (finished.test_file, tmp_path / "flipped.parquet"):
+    for name, rows in (("small", finished.test_file), ("other", tmp_path / "flipped.parquet")):
         options = ("--rows", rows, "--allow-loss", "0")
-        code, out, err = invoke(finished.run, "--weights", "int8", "-o", tmp_path / "small", *options)
+        code, out, err = invoke(finished.run, "--weights", "int8", "-o", tmp_path / name, *options)
         codes.append(code)
+        assert (tmp_path / name).exists() == (code == 0)
         if code:
             assert "Nothing was written" in err
             assert "allow it with --allow-loss" in err
             assert out == ""
-            assert not (tmp_path / "small").exists()
     assert 1 in codes, "of a sample and its opposite one loses"
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -50,6 +55,9 @@ FIELDS = (
     Field(name="cell", encode="target", bins=4, column="token"),
     Field(name="pair's rate", encode="target", cross=("token", "hashed")),
 )
+
+ORDINARY_DECIMALS = st.decimals(allow_infinity=False).filter(lambda value: not value.is_snan())
+"""pandas itself raises where it meets a signalling NaN."""
 
 
 def encoder_of(names: set[str]) -> Encoder:
@@ -94,12 +102,23 @@ def same(found: Rows, expected: Rows) -> None:
         np.testing.assert_array_equal(mine.values, theirs.values)
 
 
+def coded(frame: pl.DataFrame) -> Any:
+    """The table as Parquet gives it, texts in dictionaries; as it is where it has no columns."""
+    if not frame.width:
+        return frame
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    for index, field in enumerate(table.schema):
+        if pa.types.is_large_string(field.type):
+            table = table.set_column(index, field.name, table.column(index).dictionary_encode())
+    return table
+
+
 def check(encoder: Encoder, rows: Any) -> None:
-    """Tables and dicts, with the plain encoder's result or its error."""
+    """Tables, with dictionaries and without, and dicts, with the plain encoder's result or its error."""
     compiled = CompiledEncoder(encoder, {})
     if isinstance(rows, list):  # as a table, a column of no field may be refused
         rows = [{name: row[name] for name in encoder.schema.columns} for row in rows]
-    ways = [lambda: compiled.encode(to_frame(rows))]
+    ways = [lambda: compiled.encode(to_frame(rows)), lambda: compiled.encode(coded(to_frame(rows)))]
     if isinstance(rows, list):
         ways.append(lambda: compiled.encode_dicts(rows) or compiled.encode(to_frame(rows)))
     try:
@@ -125,7 +144,7 @@ def any_cell() -> st.SearchStrategy[Any]:
         st.none(), any_text(), st.integers(-5, 5), st.integers(), st.booleans(), st.floats(), st.floats(-5, 5),
         st.sampled_from([5.0, -3.0, 2.0**53, 2.0**53 - 1, 1e16, -0.0, math.nan]),
         st.sampled_from([np.int64(5), np.float64(0.5), np.float32(0.1), np.bool_(True), np.str_("a")]),
-        st.dates(), st.decimals(allow_infinity=False), st.binary(max_size=4),
+        st.dates(), ORDINARY_DECIMALS, st.binary(max_size=4),
     )  # fmt: skip
 
 
@@ -219,6 +238,28 @@ def test_columns_of_every_type_sliced_and_in_chunks(kind: Any) -> None:
             check(encoder_of({"amount", "binned"}), amounts)
 
 
+def test_dictionaries_of_other_texts_in_every_chunk() -> None:
+    """Shorter and longer than their chunk, sliced, with codes of every width, nulls among the texts, and what no row
+    holds."""
+    encoder = encoder_of({"token", "hashed", "cut", "tail", "hashed pair"})
+    draw = np.random.default_rng(0)
+    cells = ["a", "b|a", "", None, "5", " a | | 2", "never seen", "long enough for two registers", "b, 5, 1, a"]
+    chunks, plain = [], []
+    for count, index in ((1, pa.int8()), (40, pa.uint8()), (3, pa.int32()), (0, pa.int64()), (25, pa.uint16())):
+        codes = [None if code == len(cells) else code for code in draw.integers(0, len(cells) + 1, count + 2).tolist()]
+        column = pa.DictionaryArray.from_arrays(pa.array(codes, index), pa.array(cells)).slice(2)
+        chunks.append(pa.table(dict.fromkeys(("token", "hashed", "cut"), column)))
+        plain += [None if code is None else cells[code] for code in codes[2:]]
+    expected = encoder.encode(
+        pl.DataFrame(dict.fromkeys(("token", "hashed", "cut"), pl.Series(plain, dtype=pl.String)))
+    )
+    compiled, whole = CompiledEncoder(encoder, {}), []
+    for table in chunks:
+        same(compiled.encode(table), encoder.encode(to_frame(table)))
+        whole.append(table.cast(chunks[2].schema))
+    same(compiled.encode(pa.concat_tables(whole)), expected)
+
+
 def test_edges_of_numbers() -> None:
     odd = [-1.0, -0.0, 0.0, 0.5, 3.0, 1e30, -1e30, 1e308, math.nan, 2.0**63, 2.0**53 + 2, 0.1]
     encoder = encoder_of({"token", "amount", "binned"})
@@ -253,6 +294,163 @@ def test_a_list_of_many_dicts() -> None:
     check(encoder_of({"token", "cut", "amount", "history", "rate"}), rows)
 
 
+class Row(dict[str, Any]):
+    """A dict of a caller's own."""
+
+
+class Computed(Mapping[str, Any]):
+    """No dict at all."""
+
+    def __init__(self, cells: dict[str, Any], first: Any = None) -> None:
+        self.cells, self.first = cells, first or (lambda: None)
+
+    def __getitem__(self, key: str) -> Any:
+        self.first()
+        return self.cells[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+
+class Text(str):
+    """A text of a caller's own."""
+
+    __slots__ = ()
+
+
+@settings(max_examples=60)
+@given(names=NAMES, rows=CLEAN, kinds=st.lists(st.sampled_from([dict, Row, OrderedDict, Computed]), min_size=12))
+def test_rows_may_be_any_mappings(names: set[str], rows: list[dict[str, Any]], kinds: list[Any]) -> None:
+    encoder = encoder_of(names)
+    wanted = [{name: row[name] for name in encoder.schema.columns} for row in rows]
+    compiled = CompiledEncoder(encoder, {})
+    expected, made = encoder.encode(to_frame(wanted)), [kind(row) for kind, row in zip(kinds, wanted, strict=False)]
+    same(compiled.encode_dicts(made) or compiled.encode(to_frame(made)), expected)
+
+
+def test_dicts_that_are_read_cell_by_cell_and_those_that_are_not() -> None:
+    """What is not read leaves None, for the table's way to encode or to refuse it."""
+    encoder = encoder_of({"token", "hashed", "cut", "history", "amount", "binned"})
+    compiled = CompiledEncoder(encoder, {})
+    row: dict[str, Any] = {"token": "a", "hashed": 1, "cut": "a|b", "history": ["a", 5, None, 0.5], "amount": 1}
+    read = [
+        {}, {"token": Text("a"), "hashed": "zero\0byte"}, {"token": 2**70, "amount": 2**70}, {"token": np.float64(0.1)},
+        {"token": np.int64(5), "amount": np.int64(-2)}, {"cut": None, "history": None}, {"cut": [], "history": ()},
+        {"cut": ["a", ""], "history": ("a", "ü" * 9)}, {"amount": np.float64(0.5)}, {"extra": object()},
+        {"history": [np.float64(0.25), 2**70, -7]}, {"token": True, "hashed": 1e300},
+    ]  # fmt: skip
+    for change in read:
+        found = compiled.encode_dicts([row | change] * 3)
+        assert found is not None
+        same(found, encoder.encode(to_frame([{name: (row | change)[name] for name in row}] * 3)))
+    refused = [
+        {"token": np.float32(0.1)}, {"token": b"a"}, {"token": "\ud800"}, {"token": ["a"]}, {"amount": "1"},
+        {"amount": True}, {"amount": math.inf}, {"amount": 10**400}, {"history": "a"}, {"history": [["a"]]},
+    ]  # fmt: skip
+    for change in refused:
+        assert compiled.encode_dicts([row, row | change, row]) is None
+    assert compiled.encode_dicts([row, row | {"cut": []}]) is None  # text and list in one column
+    assert compiled.encode_dicts([row, {name: row[name] for name in row if name != "hashed"}]) is None
+    for no_rows in ([row, None], [row, "text"], [row, 5], [[row]], []):
+        assert compiled.encode_dicts(no_rows) is None
+
+
+def test_rows_code_may_encode_others_raise_and_take_rows_out() -> None:
+    encoder = encoder_of({"token", "history"})
+    compiled = CompiledEncoder(encoder, {})
+    rows = [{"token": TOKENS[i], "history": TOKENS[:i]} for i in range(9)]
+    expected = encoder.encode(to_frame(rows))
+
+    def others() -> None:
+        same(compiled.encode_dicts(rows[:4]) or rows, encoder.encode(to_frame(rows[:4])))
+
+    found = compiled.encode_dicts([*rows[:5], Computed(rows[5], others), *rows[6:]])
+    assert found is not None
+    same(found, expected)
+    with pytest.raises(ZeroDivisionError):
+        compiled.encode_dicts([*rows, Computed(rows[0], lambda: 1 / 0)])
+    fewer: list[Any] = [rows[0]]
+    fewer += [Computed(rows[1], fewer.pop), *rows]
+    assert compiled.encode_dicts(fewer) is None
+
+
+def test_reading_dicts_keeps_no_cell_and_loses_none() -> None:
+    """Counted: a reference too many is memory that never comes back, one too few a crash."""
+    compiled = CompiledEncoder(encoder_of({"token", "history", "amount"}), {})
+    row = {"token": 123456.5, "history": ["é" * 5, 98765.25, 2**80], "amount": 0.125}
+    cells = [*row.values(), *row["history"], row, *row]
+    compiled.encode_dicts([row])  # what keeps the keys is made once
+    before = [sys.getrefcount(cell) for cell in cells]
+    for rows in ([row] * 70, [Computed(row)] * 3, [row, {**row, "amount": "text"}], [row, {"token": 5}], [row, 5]):
+        compiled.encode_dicts(rows)
+    del rows
+    assert [sys.getrefcount(cell) for cell in cells] == before
+
+
+SERIES: dict[str, Callable[[list[Any]], Any]] = {
+    "objects": lambda cells: pd.Series(cells, dtype=object),
+    "inferred": pd.Series,
+    "texts of pyarrow": lambda cells: pd.Series([None if cell is None else str(cell) for cell in cells], dtype="str"),
+    "texts of python": lambda cells: pd.Series(
+        [None if cell is None else str(cell) for cell in cells], dtype=pd.StringDtype("python")
+    ),
+    "categories": lambda cells: pd.Series([None if cell is None else str(cell) for cell in cells], dtype="category"),
+    "arrow": lambda cells: pd.Series(
+        [None if cell is None else str(cell) for cell in cells], dtype=pd.ArrowDtype(pa.large_string())
+    ),
+    "whole numbers": lambda cells: pd.Series([None if cell is None else len(str(cell)) for cell in cells]).astype(
+        "Int64"
+    ),
+    "numbers": lambda cells: pd.Series([0 if cell is None else len(str(cell)) for cell in cells], dtype="uint16"),
+}
+
+
+@settings(max_examples=50)
+@given(names=NAMES, rows=st.one_of(CLEAN, ROWS), kinds=st.lists(st.sampled_from(sorted(SERIES)), min_size=8))
+def test_tables_of_pandas_are_read_as_they_lie_or_made_tables_of_polars(
+    names: set[str], rows: list[dict[str, Any]], kinds: list[str]
+) -> None:
+    encoder = encoder_of(names)
+    compiled = CompiledEncoder(encoder, {})
+    columns = encoder.schema.columns
+    frame = pd.DataFrame(
+        {name: SERIES[kind]([row[name] for row in rows]) for name, kind in zip(columns, kinds, strict=False)}
+    )
+    for table in (frame, frame[1:], frame.assign(other=1)):
+        found = compiled.encode_pandas(table)
+        if found is not None:
+            same(found, encoder.encode(to_frame(table)))
+
+
+def test_which_tables_are_read_as_they_lie() -> None:
+    compiled = CompiledEncoder(encoder_of({"token", "cut", "amount", "history"}), {})
+    frame = pd.DataFrame(
+        {"token": ["a", None, "5"], "cut": ["a|b", "", None], "amount": [1, 2, 3], "history": ["a", "b", None]}
+    )
+    frame["history"] = [["a", "b"], None, []]
+    expected = compiled.encode(to_frame(frame))
+    for read in (frame, frame.astype({"token": object}), frame.astype({"cut": pd.ArrowDtype(pa.string())})):
+        found = compiled.encode_pandas(read)
+        assert found is not None
+        same(found, expected)
+    found = compiled.encode_pandas(frame[["cut"]], frozenset({"token", "amount", "history"}))
+    assert found is not None
+    assert (found.tokens == 1).all()
+    twice, numbered = frame.copy(), frame.assign(other=1)
+    twice.columns, numbered.columns = pd.Index(["token", "cut", "amount", "amount"]), pd.Index([*frame.columns, 5])
+    for other in (frame[["token", "cut"]], twice, numbered, frame.assign(amount="text"), {"token": []}, None):
+        assert compiled.encode_pandas(other) is None
+    assert CompiledEncoder(encoder_of({"token", "logged"}), {}).encode_pandas(frame) is None
+
+
+def test_without_pythons_headers_dicts_become_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagfm.kernel.encoding.dict_reader", lambda: None)
+    assert CompiledEncoder(encoder_of({"token"}), {}).encode_dicts([{"token": "a"}]) is None
+
+
 @pytest.mark.parametrize("extra", [[], ["hour"], ["pair", "rate"]], ids=str)
 def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
     encoder = encoder_of({"token", "hashed", "cut", "amount", "binned", "history", *extra})
@@ -264,6 +462,10 @@ def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
     same(compiled.encode(frame, without=without), expected)
     same(compiled.encode(frame[:0], without=without), encoder.encode(to_frame([])))
     same(compiled.encode(pl.DataFrame(), without=without), encoder.encode(to_frame([])))
+    for dicts in (rows, [{name: row[name] for name in row if name not in without} for row in rows]):
+        found = compiled.encode_dicts(dicts, without=frozenset(without))
+        assert found is not None
+        same(found, expected)
     with pytest.raises(InputError, match="'hashed' is missing"):
         compiled.encode(frame, without=["cut"])
 

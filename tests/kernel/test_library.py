@@ -44,3 +44,12 @@ def test_without_a_library_and_with_one_that_cannot_be_opened_it_is_said_what_is
     assert "is missing" in missing
     assert "cannot be opened" in damaged
     assert all("several times slower" in text for text in (missing, damaged))
+
+
+def test_a_library_without_pythons_headers_reads_no_dicts_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(library, "library", object)
+    with caplog.at_level(logging.WARNING):
+        assert library.dict_reader.__wrapped__() is None
+    assert "Python.h was missing" in caplog.text
+    monkeypatch.setattr(library, "library", lambda: None)
+    assert library.dict_reader.__wrapped__() is None

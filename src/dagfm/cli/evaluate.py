@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
-from dagfm.cli.rows import TABLE_HELP
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator, Tables
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
-    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of labelled raw rows.")],
-    table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File, folder or glob of labelled raw rows.")],
+    table: Tables = None,
     format: Format = None,
     separator: Separator = None,
     columns: Columns = None,
@@ -29,27 +31,13 @@ def evaluate(
     """
     import json
 
-    from dagfm import metrics
-    from dagfm.cli.file_options import file_options
-    from dagfm.cli.labelled import read_labelled
-    from dagfm.cli.rows import located, parse_tables, score
+    from dagfm.batch.evaluate import evaluate_files
+    from dagfm.cli.file_options import file_options, parse_tables
+    from dagfm.cli.progress import progress_for_stderr
     from dagfm.serving.scorer import load
 
-    scorer = load(bundle)
     options = file_options(format, separator, columns, encoding, quote)
-    found = read_labelled(scorer, rows, options, parse_tables(table))
-    with located(found.raw):
-        # Of all rows, dropped ones too, so that a refused cell is told with its row in the file.
-        logits = score(scorer, found.raw.frame, rows)[found.kept]
-    clicks, weights = found.clicks, found.weights
-    probabilities = metrics.sigmoid(logits)
-    figures = {
-        "rows": len(clicks),
-        "click_rate": metrics.mean(clicks, weights),
-        "auc": metrics.auc(clicks, logits, weights),
-        "logloss": metrics.logloss(clicks, logits, weights),
-        "calibration": metrics.calibration(clicks, probabilities, weights),
-    }
+    figures = evaluate_files(load(bundle), rows, options, parse_tables(table), progress_for_stderr(), log.info)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
-from dagfm.cli.rows import TABLE_HELP
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator, Tables
+
+log = logging.getLogger(__name__)
 
 
 def explain(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
-    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of raw rows, with or without the label.")],
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File, folder or glob of raw rows, labelled or not.")],
     row: Annotated[
         list[int] | None, typer.Option("--row", metavar="N", min=1, help="Explain row N of ROWS; may be repeated.")
     ] = None,
@@ -21,7 +23,7 @@ def explain(
         int | None, typer.Option("--rows", metavar="N", min=1, help="Explain the first N rows; else the first alone.")
     ] = None,
     paths: Annotated[int, typer.Option(min=0, help="How many of the strongest paths to show.")] = 5,
-    table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
+    table: Tables = None,
     format: Format = None,
     separator: Separator = None,
     columns: Columns = None,
@@ -35,10 +37,14 @@ def explain(
     dagfm explain runs/demo/bundle tomorrow.csv --row 3
     """
     import json
+    import tempfile
 
+    import polars as pl
+
+    from dagfm.batch.rows import RawRows
     from dagfm.cli.explained import print_explanations
-    from dagfm.cli.file_options import file_options
-    from dagfm.cli.rows import located, parse_tables, read_rows
+    from dagfm.cli.file_options import file_options, parse_tables
+    from dagfm.data.log import as_frame
     from dagfm.encoding.values import BadValueError
     from dagfm.errors import InputError
     from dagfm.serving.scorer import load
@@ -47,16 +53,19 @@ def explain(
         raise typer.BadParameter("give --row or --rows, not both")
     scorer = load(bundle)
     options = file_options(format, separator, columns, encoding, quote)
-    raw = read_rows(scorer, rows, options, parse_tables(table))
-    height = raw.frame.height
-    wanted = row or range(1, min(first or 1, height) + 1)
-    if max(wanted, default=1) > height:
-        raise InputError(f"{rows}: row {max(wanted)}: there are {height:,} rows")
-    with located(raw):
+    with tempfile.TemporaryDirectory(prefix="dagfm-") as store:
+        raw = RawRows.open(scorer, rows, options, parse_tables(table), Path(store), progress=log.info)
+        height = len(raw.log)
+        wanted = row or range(1, min(first or 1, height) + 1)
+        if max(wanted) > height:
+            raise InputError(f"{rows}: row {max(wanted)}: there are {height:,} rows")
+        # Only what is asked for is read.
+        runs = [(number, 1) for number in row] if row else [(1, len(wanted))]
+        tables = [next(raw.log.batches(raw.columns, count, number - 1)) for number, count in runs]
         try:
-            found = scorer.explain(raw.frame[[number - 1 for number in wanted]], paths, rows)
+            found = scorer.explain(pl.concat(map(as_frame, tables)), paths, rows)
         except BadValueError as error:
-            raise BadValueError(rows, wanted[error.row] - 1, error.problem) from None
+            raise InputError(f"{raw.log.locate(wanted[error.row] - 1)}: {error.problem}") from None
     if as_json:
         told = [{"row": number, **one.as_dict()} for number, one in zip(wanted, found, strict=True)]
         typer.echo(json.dumps({"explanations": told}))

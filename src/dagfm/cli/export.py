@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator
-from dagfm.cli.rows import TABLE_HELP
+from dagfm.cli.file_options import Columns, Encoding, Format, Quote, Separator, Tables
 
 
 def export(
@@ -36,7 +35,7 @@ def export(
         float | None,
         typer.Option(metavar="LOSS", min=0, help="Of AUC or logloss; beyond it, or 0.0001, nothing is written."),
     ] = None,
-    table: Annotated[list[str] | None, typer.Option(metavar="KEY=FILE", help=TABLE_HELP)] = None,
+    table: Tables = None,
     format: Format = None,
     separator: Separator = None,
     columns: Columns = None,
@@ -72,7 +71,7 @@ def export(
     if output is None:
         raise InputError(f"--weights {weights}: needs -o NEW, the folder of the bundle to write")
 
-    from dagfm.cli.rows import parse_tables
+    from dagfm.cli.file_options import parse_tables
     from dagfm.cli.smaller import tell, write
     from dagfm.serving.smaller import ALLOWED
 

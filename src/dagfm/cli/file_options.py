@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from dagfm.errors import InputError
 
 if TYPE_CHECKING:
-    from dagfm.config.files import FileOptions
+    from dagfm.config.files import FileOptions, TableConfig
 
 Format = Annotated[str | None, typer.Option(help="Format of the file where its suffix does not say it.")]
 Separator = Annotated[
@@ -22,6 +24,11 @@ Columns = Annotated[
 Encoding = Annotated[str | None, typer.Option(help="Encoding of a text file, such as latin-1; else UTF-8.")]
 Quote = Annotated[
     str | None, typer.Option(metavar="CHARACTER", help="Around cells of text that hold separators; '' for none.")
+]
+
+Tables = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=FILE", help="Side table joined to the rows by a key column; may be repeated."),
 ]
 
 
@@ -48,3 +55,18 @@ def file_options(
         return FileOptions.model_validate(written)
     except ValidationError as error:
         raise InputError("\n".join(f"--{problem_told(problem)}" for problem in error.errors())) from None
+
+
+def parse_tables(pairs: Iterable[str] | None) -> dict[str, TableConfig]:
+    """``KEY=FILE`` pairs of ``--table`` as a mapping. Raises InputError for anything else, or a file not there."""
+    from dagfm.config.files import TableConfig
+
+    tables: dict[str, TableConfig] = {}
+    for pair in pairs or ():
+        key, equals, path = pair.partition("=")
+        if not (key and equals and path):
+            raise InputError(f"--table {pair}: expected KEY=FILE, such as user_id=users.csv")
+        if not Path(path).is_file():
+            raise InputError(f"--table {pair}: {path}: no such file")
+        tables[key] = TableConfig(path=path)
+    return tables

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import typer
 
-from dagfm.cli.labelled import read_labelled
-from dagfm.cli.rows import located
+from dagfm.batch.labelled import LabelledRows, check_both
+from dagfm.batch.rows import Scored
 from dagfm.config.files import FileOptions, TableConfig
+from dagfm.data.label import Labelled
+from dagfm.encoding.rows import Rows, joined
 from dagfm.run.held_back import held_back
 from dagfm.serving.bundle import bundle_in
 from dagfm.serving.comparison import Sample
@@ -72,7 +74,15 @@ def tell(done: Exported, as_json: bool) -> None:
 
 
 def _sample(scorer: Scorer, file: str, options: FileOptions, tables: Mapping[str, TableConfig]) -> Sample:
-    found = read_labelled(scorer, file, options, tables)
-    with located(found.raw):
-        rows = scorer.encode(found.raw.frame, file)
-    return Sample(f"rows of {file}", rows.take(np.flatnonzero(found.kept)), found.clicks, found.weights)
+    with LabelledRows.open(scorer, file, options, tables, log.info) as labelled:
+
+        def kept(some: Scored) -> tuple[Rows, Labelled]:
+            found = labelled.labels(some)
+            return scorer.encode(some.table, file).take(np.flatnonzero(found.kept)), found
+
+        parts = list(labelled.raw.each(kept))
+    clicks = np.concatenate([np.empty(0, np.float32), *(found.clicks[found.kept] for _, found in parts)])
+    weighed = [found.weights[found.kept] for _, found in parts if found.weights is not None]
+    weights = np.concatenate(weighed) if weighed else None
+    check_both(clicks, weights, file)
+    return Sample(f"rows of {file}", joined([rows for rows, _ in parts]), clicks, weights)

@@ -157,12 +157,17 @@ def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collectio
     columns = frame.columns  # a new list each time
     if not columns:
         return pl.DataFrame({name: [] for name in schema.columns}, schema=dict.fromkeys(schema.columns, pl.Null))
+    check_columns(schema, columns, origin, without)
+    return frame
+
+
+def check_columns(schema: Schema, columns: list[str], origin: str, without: Collection[str] = ()) -> None:
+    """Raise InputError where a field's column is none of ``columns``, nor of ``without``."""
     for one in schema:
         if one.cross is None and one.source not in columns and one.source not in without:
             near = suggestion(one.source, columns)
             what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
             raise InputError(f"{origin}: {what} is missing; columns found: {listed(columns)}.{near}")
-    return frame
 
 
 def table_counts(encoder: Encoder, by_field: Mapping[str, Int64]) -> Int64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,27 @@ from dagfm.encoding.columns import column
 from dagfm.errors import InputError
 
 ACCEPTED = "a polars, pandas or arrow table, a list of dicts or a dict of columns"
+
+
+class ArrowTable(Protocol):
+    """A pyarrow Table, as far as it is asked here: pyarrow itself is needed only by who brings one."""
+
+    column_names: list[str]
+    num_rows: int
+
+    def select(self, columns: Sequence[str]) -> ArrowTable: ...
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+def arrow_table(rows: Any) -> ArrowTable | None:
+    """``rows`` itself where it is a pyarrow Table that the kernel may read as it is: with columns, all named
+    differently."""
+    if not is_of(rows, "pyarrow", "Table"):
+        return None
+    found: ArrowTable = rows
+    names = found.column_names
+    return found if names and len(set(names)) == len(names) else None
 
 
 def to_frame(rows: Any, origin: str = "rows") -> pl.DataFrame:
@@ -37,10 +58,10 @@ def _frame(rows: Any, origin: str) -> pl.DataFrame:
         return rows.collect()
     if isinstance(rows, Mapping):
         return _from_columns(rows, origin)
-    if _is(rows, "pandas", "DataFrame"):
+    if is_of(rows, "pandas", "DataFrame"):
         return _from_pandas(rows)
-    if _is(rows, "pyarrow", "Table") or _is(rows, "pyarrow", "RecordBatch"):
-        frame = pl.from_arrow(rows)
+    if is_of(rows, "pyarrow", "Table") or is_of(rows, "pyarrow", "RecordBatch"):
+        frame = pl.from_arrow(_without_dictionaries(rows))
         assert isinstance(frame, pl.DataFrame)
         return frame
     if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
@@ -48,10 +69,18 @@ def _frame(rows: Any, origin: str) -> pl.DataFrame:
     raise InputError(f"{origin}: got {type(rows).__name__}, expected {ACCEPTED}")
 
 
-def _is(value: Any, module: str, name: str) -> bool:
+def is_of(value: Any, module: str, name: str) -> bool:
     """Whether ``value`` is a ``module.name``; a module that nobody imported cannot have made it."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(value, kind)
+
+
+def _without_dictionaries(rows: Any) -> Any:
+    """The same values; of dictionaries polars would make categories, which it keeps for the process."""
+    for index, field in enumerate(rows.schema):
+        if hasattr(field.type, "index_type"):
+            rows = rows.set_column(index, field.name, rows.column(index).cast(field.type.value_type))
+    return rows
 
 
 def _from_dicts(rows: Sequence[Any], origin: str) -> pl.DataFrame:
@@ -81,11 +110,12 @@ def _from_columns(columns: Mapping[Any, Any], origin: str) -> pl.DataFrame:
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
     names = [str(name) for name in frame.columns]
-    series = [_pandas_column(name, frame.iloc[:, index]) for index, name in enumerate(names)]
+    series = [pandas_column(name, frame.iloc[:, index]) for index, name in enumerate(names)]
     return pl.DataFrame(series)
 
 
-def _pandas_column(name: str, series: Any) -> pl.Series:
+def pandas_column(name: str, series: Any) -> pl.Series:
+    """A pandas series (n,) as a column called ``name``, null where pandas says missing; raises as ``column``."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return pl.Series(name, series.to_numpy())
     if series.dtype == "str" and getattr(series.dtype, "storage", None) == "pyarrow":
@@ -110,9 +140,9 @@ def _column(name: str, values: Any) -> pl.Series:
         return values.alias(name)
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biufM":
         return pl.Series(name, values)
-    if _is(values, "pandas", "Series"):
-        return _pandas_column(name, values)
-    if _is(values, "pyarrow", "Array") or _is(values, "pyarrow", "ChunkedArray"):
+    if is_of(values, "pandas", "Series"):
+        return pandas_column(name, values)
+    if is_of(values, "pyarrow", "Array") or is_of(values, "pyarrow", "ChunkedArray"):
         series = pl.from_arrow(values)
         assert isinstance(series, pl.Series)
         return series.alias(name)

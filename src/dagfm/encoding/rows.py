@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,3 +55,18 @@ class Rows:
             np.take(self.floats, indices, axis=0),
             tuple(sequence.take(indices) for sequence in self.sequences),
         )
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """At least one part, one after another."""
+
+    def end_to_end(column: Sequence[Ragged]) -> Ragged:
+        lengths = np.concatenate([np.diff(part.offsets) for part in column])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        return Ragged(offsets, np.concatenate([part.values for part in column]))
+
+    return Rows(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.floats for part in parts]),
+        tuple(end_to_end(column) for column in zip(*(part.sequences for part in parts), strict=True)),
+    )

@@ -1,17 +1,18 @@
-"""Raw cells to row ids and numbers in the kernel: tables by Arrow's C stream, single rows as texts joined by Python."""
+"""Raw cells to row ids and numbers in the kernel: tables by Arrow's C stream, and lists of dicts."""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.kernel.library import library
+from dagfm.kernel.library import dict_reader, library
 from dagfm.kernel.tokens import Opened, Table, TokenIndex, stream_address
 
 Int32 = NDArray[np.int32]
@@ -63,6 +64,17 @@ class _Encoding(ctypes.Structure):
     ]
 
 
+class _Columns(ctypes.Structure):
+    """``dagfm_columns`` of dicts.c."""
+
+    _fields_ = [
+        ("count", ctypes.c_int64),
+        ("keys", ctypes.py_object),
+        ("ways", ctypes.c_char_p),
+        *((name, ctypes.py_object) for name in ("spelled", "integer", "real")),
+    ]
+
+
 class _Values(ctypes.Structure):
     """``dagfm_values`` of items.h."""
 
@@ -111,8 +123,7 @@ class CellEncoder:
     """Fields by what they learned; any number of threads may encode at once."""
 
     def __init__(self, fields: Sequence[Learned], ids: int, numbers: int) -> None:
-        """``fields`` in the order of their kinds, numbers and bins beside each other; ``ids`` and ``numbers`` are how
-        many columns the results have."""
+        """``ids`` and ``numbers`` are how many columns the results have."""
         native = library()
         assert native is not None, "callers ask whether the kernel is available"
         self._native, self._kept = native, list(fields)
@@ -121,9 +132,6 @@ class CellEncoder:
         self._fields = (_Field * len(fields))(*map(_field, fields, self._edges, self._separators))
         self.ids, self.numbers = ids, numbers
         self.sequences = sum(one.kind == "items" for one in fields)
-        first = next((index for index, one in enumerate(fields) if one.kind != "ids"), len(fields))
-        last = next((index for index, one in enumerate(fields) if one.kind == "items"), len(fields))
-        self._parts = {"ids": (0, first), "numbers": (first, last), "items": (last, len(fields))}
         self._local = threading.local()
 
     def table(self, table: Table, rows: int, children: Int64) -> tuple[Encoded, NDArray[np.int8]]:
@@ -135,11 +143,8 @@ class CellEncoder:
         offsets = np.zeros((self.sequences, rows + 1), np.int64)
         values, status = (_Values * self.sequences)(), np.zeros(len(self._kept), np.int8)
         children = np.ascontiguousarray(children, np.int64)
-        request = _Encoding(rows, len(self._kept), ctypes.addressof(self._fields), children.ctypes.data)
-        request.ids, request.ids_apart = ids.ctypes.data, self.ids
-        request.numbers, request.numbers_apart = numbers.ctypes.data, self.numbers
-        request.offsets, request.values = offsets.ctypes.data, ctypes.addressof(values)
-        request.status = status.ctypes.data
+        request = self.request(rows, ids, numbers, offsets, values)
+        request.children, request.status = children.ctypes.data, status.ctypes.data
         capsule = table.__arrow_c_stream__()
         try:
             if self._native.dagfm_encode_table(ctypes.addressof(request), stream_address(capsule)):
@@ -149,36 +154,46 @@ class CellEncoder:
             self._release(values)
         return Encoded(ids, numbers, sequences), status
 
-    def cells(
-        self, rows: int, texts: bytes, numbers: bytes, items: Sequence[tuple[bytes, bytes | None]]
-    ) -> Encoded | None:
-        """Encode rows of Python; None where the texts hold a zero byte, or a number is infinite.
+    def keys(self, keys: Sequence[str | None], spelled: Callable[[Any], str]) -> Keys:
+        """Which key of a dict every field is read from; None: none, so that the field is missing.
 
-        ``texts``: UTF-8 of every row's id fields, one row after the other, with a zero byte between two; ``numbers``:
-        float64 of every row's numbers and bins; ``items``: for each field of several values the rows' texts, likewise,
-        to be cut at its separator, or the values' texts and int32 how many each row has.
+        ``spelled`` gives the token text of a cell that is neither None nor of Python's own types, or raises.
         """
-        state = self._state() if rows <= FEW else _State(self, self._fields, self._parts, rows)
-        parts, native = state.parts, self._native
-        for part in parts.values():
-            part[0].rows = rows
-        if native.dagfm_encode_texts(parts["ids"][1], texts, len(texts)):
+        return Keys([one.kind for one in self._kept], keys, spelled)
+
+    def dicts(self, keys: Keys, rows: list[Any]) -> Encoded | None:
+        """Encode rows of Python; None where a key lacks, or a cell is of a type that is not read here.
+
+        Raises what a row that is no dict raises, what ``keys.spelled`` does, and UnicodeEncodeError.
+        """
+        count, reader = len(rows), dict_reader()
+        if reader is None:
             return None
-        if numbers and native.dagfm_encode_numbers(parts["numbers"][1], numbers):
-            return None
-        sequences: list[tuple[Int64, Int32]] = []
-        if self.sequences:
-            try:
-                for index, (text, counts) in enumerate(items):
-                    if native.dagfm_encode_items(parts["items"][1], index, text, len(text), counts):
-                        return None
+        state = self._state() if count <= FEW else _State(self, count)
+        request = state.request
+        request.rows, request.children = count, keys.children
+        try:
+            if reader(state.address, keys.address, rows):
+                return None
+            sequences: list[tuple[Int64, Int32]] = []
+            if self.sequences:
                 flat = state.offsets.reshape(-1)
                 for index in range(self.sequences):
-                    start = index * (rows + 1)
-                    sequences.append((flat[start : start + rows + 1].copy(), _copied(state.values[index])))
-            finally:
-                self._release(state.values)
-        return Encoded(state.ids[:rows].copy(), state.numbers[:rows].copy(), sequences)
+                    start = index * (count + 1)
+                    sequences.append((flat[start : start + count + 1].copy(), _copied(state.values[index])))
+        finally:
+            self._release(state.values)
+        if count > FEW:
+            return Encoded(state.ids, state.numbers, sequences)
+        return Encoded(state.ids[:count].copy(), state.numbers[:count].copy(), sequences)
+
+    def request(self, rows: int, ids: Int32, numbers: Floats, offsets: Int64, values: Any) -> _Encoding:
+        """To encode so many rows to there; ``children`` is not told yet."""
+        made = _Encoding(rows, len(self._kept), ctypes.addressof(self._fields))
+        made.ids, made.ids_apart = ids.ctypes.data, self.ids
+        made.numbers, made.numbers_apart = numbers.ctypes.data, self.numbers
+        made.offsets, made.values = offsets.ctypes.data, ctypes.addressof(values)
+        return made
 
     def _release(self, values: Any) -> None:
         for one in values:
@@ -189,23 +204,36 @@ class CellEncoder:
         try:
             return self._local.state
         except AttributeError:
-            self._local.state = _State(self, self._fields, self._parts, FEW)
+            self._local.state = _State(self, FEW)
             return self._local.state
 
 
 class _State:
-    """Requests and room for the results of at most so many rows."""
+    """A request, and room for the results of at most so many rows."""
 
-    def __init__(self, of: CellEncoder, fields: Any, parts: dict[str, tuple[int, int]], rows: int) -> None:
+    def __init__(self, of: CellEncoder, rows: int) -> None:
         self.ids, self.numbers = np.empty((rows, of.ids), np.int32), np.empty((rows, of.numbers), np.float32)
         self.offsets, self.values = np.zeros((of.sequences, rows + 1), np.int64), (_Values * of.sequences)()
-        self.parts: dict[str, tuple[_Encoding, int]] = {}
-        for name, (first, last) in parts.items():
-            request = _Encoding(0, last - first, ctypes.addressof(fields) + first * ctypes.sizeof(_Field))
-            request.ids, request.ids_apart = self.ids.ctypes.data, of.ids
-            request.numbers, request.numbers_apart = self.numbers.ctypes.data, of.numbers
-            request.offsets, request.values = self.offsets.ctypes.data, ctypes.addressof(self.values)
-            self.parts[name] = request, ctypes.addressof(request)
+        self.request = of.request(rows, self.ids, self.numbers, self.offsets, self.values)
+        self.address = ctypes.addressof(self.request)
+
+
+class Keys:
+    """What ``CellEncoder.keys`` makes: each key once for each way in which its cells are read."""
+
+    def __init__(self, kinds: Sequence[str], keys: Sequence[str | None], spelled: Callable[[Any], str]) -> None:
+        wanted = [None if key is None else (key, _WAYS[kind]) for kind, key in zip(kinds, keys, strict=True)]
+        columns = list(dict.fromkeys(one for one in wanted if one is not None))
+        self._children = np.array([-1 if one is None else columns.index(one) for one in wanted], np.int64)
+        self.children: int = self._children.ctypes.data
+        names = tuple(sys.intern(key) for key, _ in columns)
+        ways = bytes(way for _, way in columns)
+        self._columns = _Columns(len(columns), names, ways, spelled, np.int64, np.float64)
+        self.address = ctypes.addressof(self._columns)
+
+
+_WAYS = {"ids": 0, "number": 1, "bin": 1, "items": 2}
+"""What a field's cells are read as: a text, a number, several values; as dicts.c numbers them."""
 
 
 def _field(one: Learned, edges: NDArray[np.float64], separator: bytes) -> _Field:

@@ -25,7 +25,7 @@ _ADDRESSES = (
     " loss labels of_clicks teacher of_distances scratch"
 )
 
-_ADDRESS, _INTEGER, _BYTES = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
+_ADDRESS, _INTEGER = ctypes.c_void_p, ctypes.c_int64
 
 _FUNCTIONS: dict[str, list[Any]] = {
     "dagfm_packed": [_ADDRESS],
@@ -40,13 +40,12 @@ _FUNCTIONS: dict[str, list[Any]] = {
     "dagfm_keep_contexts": [_ADDRESS, _ADDRESS, _ADDRESS],
     "dagfm_keep_candidates": [_ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS],
     "dagfm_rank": [_ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
+    "dagfm_rank_once": [_ADDRESS, _ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
+    "dagfm_falling": [_ADDRESS, _INTEGER, _ADDRESS, _ADDRESS],
     "dagfm_index_size": [_INTEGER, _INTEGER],
     "dagfm_index_open": [_ADDRESS, _ADDRESS, _INTEGER],
     "dagfm_index_build": [_ADDRESS, _INTEGER, _INTEGER, _ADDRESS],
     "dagfm_encode_table": [_ADDRESS, _ADDRESS],
-    "dagfm_encode_texts": [_ADDRESS, _BYTES, _INTEGER],
-    "dagfm_encode_items": [_ADDRESS, _INTEGER, _BYTES, _INTEGER, _BYTES],
-    "dagfm_encode_numbers": [_ADDRESS, _BYTES],
     "dagfm_release_values": [_ADDRESS],
 }
 """What scoring and encoding call, all with an integer as result."""
@@ -131,6 +130,22 @@ def library() -> ctypes.CDLL | None:
         function = getattr(found, name)
         function.restype, function.argtypes = ctypes.c_int64, arguments
     return found
+
+
+@lru_cache(maxsize=1)
+def dict_reader() -> Any:
+    """The function that encodes dicts, which holds Python's lock while it reads them and passes on what their own code
+    raises; None where Python's headers were missing when the kernel was built, which is logged, once."""
+    found = library()
+    if found is None:
+        return None
+    if not hasattr(found, "dagfm_encode_dicts"):
+        slower = "rows that come as dicts are encoded several times slower"
+        _log().warning("Python.h was missing when dagfm was installed: %s", slower)
+        return None
+    function = ctypes.PyDLL(found._name).dagfm_encode_dicts
+    function.restype, function.argtypes = ctypes.c_int64, [_ADDRESS, _ADDRESS, ctypes.py_object]
+    return function
 
 
 def _built_from_these_sources(found: ctypes.CDLL) -> bool:

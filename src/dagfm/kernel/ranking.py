@@ -43,7 +43,7 @@ class KeptCandidates:
 
 
 class Ranker:
-    """Inner messages, no connect layer or a causal one, and a linear head; thread-safe."""
+    """No connect layer or a causal one, and a linear head; thread-safe."""
 
     def __init__(
         self, weights: Weights, table: Table, sources: Sequence[Source], contexts: int, version: str | None = None
@@ -51,8 +51,8 @@ class Ranker:
         """As ``Compiled``; the first ``contexts`` fields are the context's. Raises ValueError for another network."""
         native, version = library(), version or chosen_version()
         assert native is not None and version is not None, "callers ask whether the kernel is available"
-        if weights.message != "inner" or weights.connect == "full" or weights.head is None:
-            raise ValueError("expected inner messages, connect none or causal, and a linear head")
+        if weights.connect == "full" or weights.head is None:
+            raise ValueError("expected connect none or causal, and a linear head")
         if not 0 < contexts < weights.fields:
             raise ValueError(f"{contexts} fields of the context, expected 1 to {weights.fields - 1}")
         self._kept_alive, self._rows, self._columns = (weights, table), len(table), columns_of(sources)
@@ -107,6 +107,16 @@ class Ranker:
         )
         return out
 
+    def once(self, contexts: Floats, tokens: NDArray[np.int32], floats: Floats, sequences: Sequences = ()) -> Floats:
+        """As ``logits``, of the candidates of encoded rows (n), of which nothing is kept; raises as ``candidates``."""
+        out = np.empty((len(contexts), len(tokens)), np.float32)
+        contexts = np.ascontiguousarray(contexts)
+        request, kept = self._request(tokens, floats, sequences)
+        where = contexts.ctypes.data, len(contexts), ctypes.addressof(request), out.ctypes.data
+        check(self._native.dagfm_rank_once(self._address, *where), self._rows)
+        del kept
+        return out
+
     def _request(self, tokens: NDArray[np.int32], floats: Floats, sequences: Sequences) -> tuple[Request, object]:
         request = Request(threads=1, scratch=self._scratch())
         return request, fill(request, self._columns, tokens, floats, sequences)
@@ -116,3 +126,13 @@ class Ranker:
         if not hasattr(self._local, "memory"):
             self._local.memory = np.empty(self._native.dagfm_rank_scratch(self._address) + 64, np.uint8)
         return aligned(self._local.memory)
+
+
+def falling(values: Floats) -> NDArray[np.int64]:
+    """Which of the values (n,), fewer than 2^32, is the largest, the next, ...: (n,), equal ones as they come."""
+    native, count = library(), len(values)
+    assert native is not None, "callers ask whether the kernel is available"
+    values = np.ascontiguousarray(values)
+    places, room = np.empty(count, np.int64), np.empty(2 * count, np.uint64)
+    native.dagfm_falling(values.ctypes.data, count, places.ctypes.data, room.ctypes.data)
+    return places

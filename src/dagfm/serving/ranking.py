@@ -13,10 +13,11 @@ import polars as pl
 from dagfm.encoding.frames import to_frame
 from dagfm.encoding.rows import Float32, Int64, Rows
 from dagfm.errors import InputError
-from dagfm.kernel.ranking import KeptCandidates, Ranker
+from dagfm.kernel.library import chosen_version
+from dagfm.kernel.ranking import KeptCandidates, Ranker, falling
 from dagfm.schema import Schema
 
-Encode = Callable[[Any, str, list[str]], Rows]
+Encode = Callable[[Any, str, frozenset[str]], Rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,8 @@ class Prefixes:
         self._schema, self._encode, self._logits = schema, encode, logits
         self._ranker = None if isinstance(kept, str) else kept
         self._untold = kept if isinstance(kept, str) else ""
-        self._columns = columns_of(schema, "context"), columns_of(schema, "candidate")
+        self._columns = own = columns_of(schema, "context"), columns_of(schema, "candidate")
+        self._others = frozenset(own[1]) - frozenset(own[0]), frozenset(own[0]) - frozenset(own[1])
 
     def context(self, rows: Any, origin: str = "context") -> Context:
         """A context from its columns in a dict, or several contexts from any rows that ``Scorer.predict`` takes."""
@@ -73,16 +75,20 @@ class Prefixes:
         given = [dict(rows)] if single else rows
         if self._ranker is None:
             return Context(self, single, self._frame(given, 0, origin))
-        encoded = self._encode(given, origin, self._others(0))
+        encoded = self._encode(given, origin, self._others[0])
         return Context(self, single, self._ranker.contexts(*_parts(encoded)))
 
     def candidates(self, rows: Any, origin: str = "candidates") -> Candidates:
         """Candidates from their columns, in any rows that ``Scorer.predict`` takes."""
+        found = self.passing(rows, origin)
+        return Candidates(self, self._ranker.candidates(*_parts(found.kept))) if self._ranker else found
+
+    def passing(self, rows: Any, origin: str = "candidates") -> Candidates:
+        """The same for a single call of ``logits``: encoded, of which nothing more is computed than that call needs."""
         self._check()
         if self._ranker is None:
             return Candidates(self, self._frame(rows, 1, origin))
-        encoded = self._encode(rows, origin, self._others(1))
-        return Candidates(self, self._ranker.candidates(*_parts(encoded)))
+        return Candidates(self, self._encode(rows, origin, self._others[1]))
 
     def logits(self, context: Context, candidates: Candidates) -> Float32:
         """Logits (m, n) of n candidates in each of m contexts, before calibration."""
@@ -90,9 +96,10 @@ class Prefixes:
             if handle.owner is not self:
                 what = "context is" if handle is context else "candidates are"
                 raise InputError(f"the {what} another scorer's")
-        if self._ranker is not None:
-            kept: KeptCandidates = candidates.kept
-            return self._ranker.logits(context.kept, kept)
+        if isinstance(candidates.kept, KeptCandidates):
+            return self._ranker.logits(context.kept, candidates.kept)  # type: ignore[union-attr]
+        if isinstance(candidates.kept, Rows):
+            return self._ranker.once(context.kept, *_parts(candidates.kept))  # type: ignore[union-attr]
         found = np.empty((context.kept.height, len(candidates)), np.float32)
         for row in range(len(found)):
             one = context.kept[np.full(len(candidates), row)]
@@ -112,13 +119,10 @@ class Prefixes:
     def _frame(self, rows: Any, side: int, origin: str) -> pl.DataFrame:
         """The columns of one side, checked by encoding them."""
         frame = to_frame(rows, origin)
-        self._encode(frame, origin, self._others(side))
+        self._encode(frame, origin, self._others[side])
         return (
             frame.select(self._columns[side]) if frame.columns else pl.DataFrame({x: [] for x in self._columns[side]})
         )
-
-    def _others(self, side: int) -> list[str]:
-        return [name for name in self._columns[1 - side] if name not in self._columns[side]]
 
 
 def best(logits: Float32, top: int | None) -> Int64:
@@ -142,7 +146,7 @@ def why_not(schema: Schema, network: Mapping[str, Any], kernel: bool) -> str | N
     reasons = {
         "no field is named a candidate": not 0 < schema.context_size < len(schema),
         "the compiled kernel is missing": not kernel,
-        f"messages are {network['type']}, not inner": network["type"] != "inner",
+        f"messages are {network['type']}, neither inner nor outer": network["type"] not in ("inner", "outer"),
         "connect is full, so that the context's states depend on the candidate": network["connect"] == "full",
         "the head has hidden layers": bool(network.get("hidden")),
         f"of the other side's fields is made {mixed[:1]}": bool(mixed),
@@ -157,10 +161,8 @@ def columns_of(schema: Schema, side: str) -> list[str]:
 
 
 def _falling(values: Float32) -> Int64:
-    """The stable order; a sort that is not, is several times faster, and right where no two are equal."""
-    order = np.argsort(-values)
-    ordered = values[order]
-    return order if (ordered[1:] != ordered[:-1]).all() else np.argsort(-values, kind="stable")
+    """The stable order; few are sorted in NumPy, as a call of the kernel costs more."""
+    return falling(values) if len(values) > 128 and chosen_version() else np.argsort(-values, kind="stable")
 
 
 def _parts(rows: Rows) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from dagfm.encoding.compiled import CompiledEncoder, blank
-from dagfm.encoding.frames import to_frame
+from dagfm.encoding.frames import arrow_table, to_frame
 from dagfm.encoding.rows import Float32, Rows
 from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
@@ -97,7 +97,7 @@ class Scorer:
                 advance(len(chunk))
         return logits
 
-    def encode(self, rows: Any, origin: str = "rows", without: Collection[str] = ()) -> Rows:
+    def encode(self, rows: Any, origin: str = "rows", without: frozenset[str] = frozenset()) -> Rows:
         """Return N raw rows encoded, as ``score_encoded`` takes them; raises as ``predict`` does.
 
         Columns that are named in ``without`` need not be there, and count as missing.
@@ -105,12 +105,13 @@ class Scorer:
         if self._encoder is None:
             return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
         if isinstance(rows, list):
-            empty = dict.fromkeys(without)
-            filled = [{**row, **empty} for row in rows] if empty and all(type(row) is dict for row in rows) else rows
-            found = self._encoder.encode_dicts(filled, origin)
-            if found is not None:
-                return found
-        return self._encoder.encode(to_frame(rows, origin), origin, without)
+            found = self._encoder.encode_dicts(rows, origin, without)
+        else:
+            found = self._encoder.encode_pandas(rows, without)
+        if found is not None:
+            return found
+        table = arrow_table(rows)
+        return self._encoder.encode(to_frame(rows, origin) if table is None else table, origin, without)
 
     def score_encoded(self, rows: Rows) -> Float32:
         """Return the logits (N,) of N encoded rows, before calibration.
@@ -139,7 +140,7 @@ class Scorer:
         gives (n,) indices and scores, m contexts (m, n); of ``top`` candidates only, where it is given.
         """
         given = context if isinstance(context, Context) else self.context(context)
-        rows = candidates if isinstance(candidates, Candidates) else self.candidates(candidates)
+        rows = candidates if isinstance(candidates, Candidates) else self._prefixes.passing(candidates)
         logits = self._prefixes.logits(given, rows)
         rising = logits if self.bundle.calibration["scale"] >= 0 else -logits
         indices = [best(one, top) for one in rising]

@@ -42,10 +42,9 @@ static inline int arrow_valid(const arrow_column *in, int64_t row) {
     return !in->valid || arrow_bit(in->valid, in->array->offset + row);
 }
 
-/* 0 where the column is of another type than these. */
-static inline int arrow_open(const struct ArrowSchema *schema, const struct ArrowArray *array, arrow_column *out) {
+/* The values of a column, or its codes where it has a dictionary; 0 where they are of another type than these. */
+static inline int arrow_open_codes(const struct ArrowSchema *schema, const struct ArrowArray *array, arrow_column *out) {
     const char *format = schema->format;
-    if (schema->dictionary) return 0;
     if (!strcmp(format, "vu"))
         out->format = 'v';
     else if (strlen(format) == 1 && strchr("uUnbcCsSiIlLfg", *format))
@@ -55,6 +54,11 @@ static inline int arrow_open(const struct ArrowSchema *schema, const struct Arro
     out->array = array;
     out->valid = out->format == 'n' || !array->null_count ? NULL : array->buffers[0];
     return 1;
+}
+
+/* The values of a column without a dictionary. */
+static inline int arrow_open(const struct ArrowSchema *schema, const struct ArrowArray *array, arrow_column *out) {
+    return !schema->dictionary && arrow_open_codes(schema, array, out);
 }
 
 /* The bytes of a string, which is not null. */

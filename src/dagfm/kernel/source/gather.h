@@ -2,6 +2,7 @@
 #ifndef DAGFM_GATHER_H
 #define DAGFM_GATHER_H
 
+#include "fetch.h"
 #include "lanes.h"
 #include "table_rows.h"
 
@@ -91,8 +92,9 @@ INLINE const int32_t *values_of(const dagfm_model *model, const dagfm_request *r
     return values;
 }
 
-/* Ask for the table rows of a block's tokens, which a large table has far away. */
-static void fetch_block(const dagfm_model *model, const dagfm_request *request, int64_t first, int64_t rows) {
+/* Ask for the table rows of a block's tokens, which a large table has far away. Inline: a compiler sees no effect in a
+ * call of it, and leaves calls without effect out. */
+INLINE void fetch_block(const dagfm_model *model, const dagfm_request *request, int64_t first, int64_t rows) {
     const int64_t bytes = model->width * number_bytes(model);
     for (int64_t f = 0; f < model->net.fields; f++) {
         const dagfm_source *source = model->sources + f;
@@ -101,8 +103,9 @@ static void fetch_block(const dagfm_model *model, const dagfm_request *request, 
         for (int64_t r = 0; r < rows; r++, id += model->tokens) {
             /* An address is not read here: that the id is a row is checked when it is. */
             const uintptr_t at = (uintptr_t)model->table + (uintptr_t)((source->start + *id) * bytes);
-            __builtin_prefetch((const void *)at, 0, 2);
-            if (bytes > 64) __builtin_prefetch((const void *)(at + 64), 0, 2);
+            fetch((const void *)at);
+            if (bytes > 64) fetch((const void *)(at + 64));
+            if (at % 64 + (uintptr_t)bytes > 64) fetch((const void *)(at + (uintptr_t)bytes - 1));
         }
     }
 }

@@ -6,8 +6,11 @@
 #ifndef DAGFM_INDEX_H
 #define DAGFM_INDEX_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "fetch.h"
 
 #define INDEX_MAGIC 0x3178646e6d666764 /* "dgfmndx1" */
 #define LONGEST_TOKEN ((1 << 24) - 1)
@@ -76,7 +79,7 @@ static inline uint64_t first_slot(const token_index *index, uint64_t hash) {
 }
 
 static inline void fetch_slot(const token_index *index, uint64_t hash) {
-    __builtin_prefetch(index->slot + first_slot(index, hash), 0, 2);
+    fetch(index->slot + first_slot(index, hash));
 }
 
 static inline int same_bytes(const uint8_t *a, const uint8_t *b, int64_t size) {
@@ -96,20 +99,31 @@ static inline int may_hold(const token_index *index, const index_slot *slot, uin
            (slot->place >> 24) + (uint64_t)size <= index->size;
 }
 
-/* Ask for the bytes that a look-up is going to compare. */
-static inline void fetch_bytes(const token_index *index, uint64_t hash, int64_t size) {
-    const index_slot *slot = index->slot + first_slot(index, hash);
-    if (slot->row && may_hold(index, slot, hash, size)) __builtin_prefetch(index->bytes + (slot->place >> 24), 0, 3);
-}
-
-/* The token's rank, or -1. */
-static inline int64_t find_token(const token_index *index, uint64_t hash, const uint8_t *at, int64_t size) {
-    uint64_t i = first_slot(index, hash);
+/* The first slot from `i` on that may hold the token, or an empty one, which ends the search; NULL: there is neither. */
+static inline const index_slot *slot_from(const token_index *index, uint64_t i, uint64_t hash, int64_t size) {
     for (uint64_t tried = 0; tried < index->slots; tried++, i = i + 1 == index->slots ? 0 : i + 1) {
         const index_slot *slot = index->slot + i;
-        if (!slot->row) return -1;
-        if (may_hold(index, slot, hash, size) && same_bytes(index->bytes + (slot->place >> 24), at, size))
-            return (int64_t)slot->row - 1;
+        if (!slot->row || may_hold(index, slot, hash, size)) return slot;
+    }
+    return NULL;
+}
+
+/* Where the search for a token begins; asks for the bytes that it is going to compare. */
+static inline const index_slot *found_slot(const token_index *index, uint64_t hash, int64_t size) {
+    const index_slot *slot = slot_from(index, first_slot(index, hash), hash, size);
+    if (slot && slot->row) fetch(index->bytes + (slot->place >> 24));
+    return slot;
+}
+
+/* The token's rank, or -1; `slot` is what found_slot said. */
+static inline int64_t find_token(const token_index *index, const index_slot *slot, uint64_t hash, const uint8_t *at,
+                                 int64_t size) {
+    const index_slot *const start = slot;
+    while (slot && slot->row) {
+        if (same_bytes(index->bytes + (slot->place >> 24), at, size)) return (int64_t)slot->row - 1;
+        const uint64_t next = (uint64_t)(slot - index->slot) + 1;
+        slot = slot_from(index, next == index->slots ? 0 : next, hash, size);
+        if (slot == start) break; /* a damaged file may have no empty one */
     }
     return -1;
 }

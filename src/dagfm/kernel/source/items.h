@@ -106,8 +106,8 @@ static int cut_cell(items *in, const uint8_t *at, int64_t size) {
 }
 
 /* The values of a column of texts or lists; NOT_COVERED where they are something else, or memory is short. */
-static int encode_items(const dagfm_tokens *tokens, const struct ArrowSchema *schema, const struct ArrowArray *array,
-                        int64_t *offsets, dagfm_values *values) {
+static inline int encode_items(const dagfm_tokens *tokens, const struct ArrowSchema *schema,
+                               const struct ArrowArray *array, int64_t *offsets, dagfm_values *values) {
     items in = items_from(tokens, offsets, values);
     arrow_column column;
     if (strcmp(schema->format, "+L")) {

@@ -152,8 +152,15 @@ INLINE void use_sums(const int k, const enum purpose purpose, block *in, const v
     }
 }
 
+/* What nodes that are not among the call's send to all rows alike: sums of messages, [layer][node], and parts of H0, [node];
+ * vectors `node` floats apart. */
+typedef struct {
+    const float *sums, *start;
+    int64_t node;
+} received;
+
 /* Every layer of a block; on the way back all states, sums and numbers are kept. */
-INLINE void run_block(const int k, const enum purpose purpose, block *in) {
+INLINE void run_block(const int k, const enum purpose purpose, block *in, const received *others) {
     const dagfm_call *call = in->call;
     const int64_t fields = call->fields, size = call->size, pairs = pairs_of(fields), wide = k * LANES;
     const int64_t level = fields * size * MANY * LANES, edges = pairs * MANY * LANES;
@@ -187,6 +194,7 @@ INLINE void run_block(const int k, const enum purpose purpose, block *in) {
         product(acc, m, k, q + lower(s) * size + i, 1, size, numbers + lower(s) * wide, wide, s + 1);  \
         EACH_SUM(m, k) {                                                                               \
             const int64_t here = (s * size + i + i_) * wide + v * LANES;                               \
+            if (others) acc[i_][v] += all(others->sums[(layer * fields + s) * others->node + i + i_]); \
             if (purpose != FORWARD) store(sums + here, acc[i_][v]);                                    \
             const vec state = acc[i_][v] * load(AT(h0) + here);                                        \
             store(next + here, state);                                                                 \
@@ -352,14 +360,30 @@ INLINE void logits_of(const int k, const block *in) {
 INLINE void block_forward(const int k, block *in) {
     start_block(k, in);
     UNROLL for (int v = 0; v < k; v++) in->total[v] = (vec){0};
-    run_block(k, FORWARD, in);
+    run_block(k, FORWARD, in, NULL);
     if (in->call->head) logits_of(k, in);
+}
+
+/* The same with what other nodes sent. */
+INLINE void block_received(const int k, block *in, const received *others) {
+    const int64_t size = in->call->size;
+    start_block(k, in);
+    for (int64_t i = 0; i < in->call->fields * size; i++) {
+        const vec start = all(others->start[i / size * others->node + i % size]);
+        UNROLL for (int v = 0; v < k; v++) {
+            float *const to = AT(h0) + (i * k + v) * LANES;
+            store(to, load(to) + start);
+        }
+    }
+    UNROLL for (int v = 0; v < k; v++) in->total[v] = (vec){0};
+    run_block(k, FORWARD, in, others);
+    logits_of(k, in);
 }
 
 INLINE void block_backward(const int k, block *in) {
     start_block(k, in);
     UNROLL for (int v = 0; v < k; v++) in->total[v] = (vec){0};
-    run_block(k, KEPT, in);
+    run_block(k, KEPT, in, NULL);
     if (in->call->loss) {
         logits_of(k, in);
         *in->call->loss += loss_of_rows(in->call, in->row, in->rows);

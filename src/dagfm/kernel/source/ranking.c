@@ -1,4 +1,6 @@
 /* What Python calls to rank candidates within a context. */
+#include <string.h>
+
 #include "ranking.h"
 #include "request.h"
 
@@ -11,7 +13,8 @@ extern const dagfm_ranking dagfm_avx2_ranking, dagfm_avx512_ranking, dagfm_avx51
 
 static const dagfm_ranking *version_of(const dagfm_ranker *ranker) {
 #if defined(__x86_64__)
-    if (ranker->net.version == 2) return ranker->net.size <= 8 ? &dagfm_avx512_narrow_ranking : &dagfm_avx512_ranking;
+    if (ranker->net.version == 2)
+        return ranker->net.size <= 8 && ranker->net.message == INNER ? &dagfm_avx512_narrow_ranking : &dagfm_avx512_ranking;
     if (ranker->net.version == 1) return &dagfm_avx2_ranking;
 #else
     (void)ranker;
@@ -56,5 +59,49 @@ EXPORT int64_t dagfm_rank(const dagfm_ranker *ranker, const float *contexts, int
     const int64_t kept = version_of(ranker)->context(ranker);
     for (int64_t i = 0; i < count; i++)
         version_of(ranker)->rank(ranker, contexts + i * kept, candidates, first, rows, out + i * rows, scratch);
+    return 0;
+}
+
+/* The same of candidates that are not kept; as dagfm_keep_candidates. */
+EXPORT int64_t dagfm_rank_once(const dagfm_ranker *ranker, const float *contexts, int64_t count,
+                               const dagfm_request *request, float *out) {
+    if (!request_fits(&ranker->candidate, request)) return 2;
+    return version_of(ranker)->rank_once(ranker, contexts, count, request, out, request->scratch);
+}
+
+#define DIGITS 4 /* of a key, 8 bits each */
+
+/* A number's place among others as a whole one: the larger the number, the smaller; what is no number comes last. */
+static inline uint64_t falling_key(float value) {
+    if (value != value) return UINT32_MAX;
+    value += 0.0f; /* -0 is 0 */
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x80000000 ? bits : ~bits & 0x7fffffff;
+}
+
+/* Which of fewer than 2^32 numbers comes first, second, ..., the largest first and equal ones as they come; `room` is for
+ * twice as many. By digits of their keys, the lowest first. */
+EXPORT int64_t dagfm_falling(const float *values, int64_t count, int64_t *places, uint64_t *room) {
+    int64_t ends[DIGITS][256] = {{0}};
+    uint64_t *from = room, *to = room + count;
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t key = falling_key(values[i]);
+        from[i] = key << 32 | (uint64_t)i;
+        for (int digit = 0; digit < DIGITS; digit++) ends[digit][key >> 8 * digit & 255]++;
+    }
+    for (int digit = 0; digit < DIGITS; digit++) {
+        int64_t before = 0;
+        for (int i = 0; i < 256; i++) {
+            const int64_t here = ends[digit][i];
+            ends[digit][i] = before;
+            before += here;
+        }
+        for (int64_t i = 0; i < count; i++) to[ends[digit][from[i] >> (32 + 8 * digit) & 255]++] = from[i];
+        uint64_t *const other = from;
+        from = to;
+        to = other;
+    }
+    for (int64_t i = 0; i < count; i++) places[i] = (int64_t)(from[i] & UINT32_MAX);
     return 0;
 }

@@ -6,7 +6,7 @@
 
 typedef struct {
     dagfm_model context, candidate; /* look-up of either side: its fields alone, of rows with the columns of both */
-    dagfm_call net;                 /* inner messages, no connect layer or a causal one, a linear head */
+    dagfm_call net;                 /* inner or outer messages, no connect layer or a causal one, a linear head */
     int64_t contexts;               /* fields of the context, which come first */
     float *packed;                  /* what dagfm_rank_pack makes of the weights */
 } dagfm_ranker;
@@ -23,6 +23,8 @@ typedef struct {
                            float *scratch);
     void (*rank)(const dagfm_ranker *ranker, const float *context, const float *candidates, const float *first,
                  int64_t rows, float *out, float *scratch);
+    int (*rank_once)(const dagfm_ranker *ranker, const float *contexts, int64_t count, const dagfm_request *request,
+                     float *out, float *scratch);
 } dagfm_ranking;
 
 #endif

@@ -2,7 +2,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* training's half of the headers */
 #include "gather.h"
 #include "inner.h"
-#include "rank.h"
+#include "rank_rows.h"
 #ifndef INNER_ALONE
 #include "row.h"
 #endif
@@ -124,4 +124,4 @@ static int score(const dagfm_model *model, const dagfm_request *request, int64_t
 #define JOINED(a, b) JOINED_(a, b)
 const dagfm_scoring JOINED(VERSION, _scoring) = {packed, pack, scratch_floats, score};
 const dagfm_ranking JOINED(VERSION, _ranking) = {rank_packed,    rank_pack,     rank_scratch,    context_floats,
-                                                LANES,          keep_contexts, keep_candidates, rank};
+                                                LANES,          keep_contexts, keep_candidates, rank,           rank_once};

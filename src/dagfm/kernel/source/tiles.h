@@ -31,14 +31,12 @@ typedef struct {
 #define FIELDS 2
 #endif
 
-/* acc[r][j] = sum over f of w(f, s + j) h[r][f]: m rows, n nodes from s on. */
-INLINE void gathered(vec acc[][4], const int m, const int n, const enum kind kind, int64_t fields, const float *w,
-                     int64_t step, states h, int64_t s) {
+/* acc[r][j] += sum over f of w(f, s + j) h[r][f]: m rows, n nodes from s on. */
+INLINE void add_gathered(vec acc[][4], const int m, const int n, const enum kind kind, int64_t fields, const float *w,
+                         int64_t step, states h, int64_t s) {
     const float *from[4] = {0};
-    UNROLL for (int j = 0; j < n; j++) {
+    UNROLL for (int j = 0; j < n; j++)
         from[j] = kind == MESSAGES ? w + (s + j) * step : kind == LOWER ? w + lower(s + j) : w + (s + j) * fields;
-        UNROLL for (int r = 0; r < m; r++) acc[r][j] = (vec){0};
-    }
     const int64_t full = kind == SQUARE ? fields : s + 1;
     const float *at = h.at, *edge = from[0];
     for (int64_t f = 0; f < full; f++) {
@@ -62,6 +60,12 @@ INLINE void gathered(vec acc[][4], const int m, const int n, const enum kind kin
         at += h.field;
         edge += (fields - s - d - 1) * step;
     }
+}
+
+INLINE void gathered(vec acc[][4], const int m, const int n, const enum kind kind, int64_t fields, const float *w,
+                     int64_t step, states h, int64_t s) {
+    UNROLL for (int j = 0; j < n; j++) UNROLL for (int r = 0; r < m; r++) acc[r][j] = (vec){0};
+    add_gathered(acc, m, n, kind, fields, w, step, h, s);
 }
 
 /* acc[r][j] = sum over s of w(f + j, s) g[r][s]: m rows, n fields from f on. */

@@ -39,25 +39,35 @@ static uint32_t crc32_of(const uint8_t *at, int64_t size) {
     return ~value;
 }
 
-/* Texts wait for each other, so that the memory that they need arrives meanwhile. */
-#define MANY 32
+/* Texts wait for each other, so that the memory that they need arrives meanwhile: first the slot, then the token's bytes. */
+#define STEP 16
+#define RING 64 /* more than two steps, and a power of two */
 
 typedef struct {
-    int64_t count;
-    const token_index *index[MANY];
-    uint64_t hash[MANY];
-    const uint8_t *at[MANY];
-    int64_t size[MANY];
-    int32_t *to[MANY];
-    uint8_t room[MANY][24]; /* of numbers' texts */
+    const token_index *index;
+    const index_slot *slot; /* where its search begins */
+    uint64_t hash;
+    const uint8_t *at;
+    int64_t size;
+    int32_t *to;
+    uint8_t room[24]; /* of a number's text */
+} given_text;
+
+typedef struct {
+    int64_t count; /* that were given since the last flush */
+    given_text ring[RING];
 } waiting;
 
+static inline void find_slot(given_text *in) { in->slot = found_slot(in->index, in->hash, in->size); }
+
+static inline void answer(const given_text *in) {
+    const int64_t rank = find_token(in->index, in->slot, in->hash, in->at, in->size);
+    *in->to = rank < 0 ? UNKNOWN : (int32_t)(rank + FIRST);
+}
+
 static void flush(waiting *in) {
-    for (int64_t i = 0; i < in->count; i++) fetch_bytes(in->index[i], in->hash[i], in->size[i]);
-    for (int64_t i = 0; i < in->count; i++) {
-        const int64_t rank = find_token(in->index[i], in->hash[i], in->at[i], in->size[i]);
-        *in->to[i] = rank < 0 ? UNKNOWN : (int32_t)(rank + FIRST);
-    }
+    for (int64_t i = in->count > STEP ? in->count - STEP : 0; i < in->count; i++) find_slot(in->ring + i % RING);
+    for (int64_t i = in->count > 2 * STEP ? in->count - 2 * STEP : 0; i < in->count; i++) answer(in->ring + i % RING);
     in->count = 0;
 }
 
@@ -71,14 +81,16 @@ static inline void give(waiting *in, const dagfm_tokens *tokens, const uint8_t *
         *to = FIRST + (int32_t)(crc32_of(at, size) % (uint64_t)tokens->hash);
         return;
     }
-    const int64_t i = in->count++;
-    in->index[i] = &tokens->index;
-    in->hash[i] = token_hash(at, size);
-    fetch_slot(in->index[i], in->hash[i]);
-    in->at[i] = at;
-    in->size[i] = size;
-    in->to[i] = to;
-    if (in->count == MANY) flush(in);
+    given_text *const one = in->ring + in->count % RING;
+    one->index = &tokens->index;
+    one->hash = token_hash(at, size);
+    fetch_slot(one->index, one->hash);
+    one->at = at;
+    one->size = size;
+    one->to = to;
+    if (in->count >= STEP) find_slot(in->ring + (in->count - STEP) % RING);
+    if (in->count >= 2 * STEP) answer(in->ring + (in->count - 2 * STEP) % RING);
+    in->count++;
 }
 
 /* The text of a whole number, as Python and polars write it. */
@@ -93,7 +105,7 @@ static int64_t written(uint64_t size, int negative, uint8_t to[24]) {
 }
 
 static inline void give_integer(waiting *in, const dagfm_tokens *tokens, int64_t value, int above, int32_t *to) {
-    uint8_t *room = in->room[in->count];
+    uint8_t *room = in->ring[in->count % RING].room;
     const int negative = value < 0 && !above;
     give(in, tokens, room, written(negative ? 0 - (uint64_t)value : (uint64_t)value, negative, room), to);
 }
@@ -130,8 +142,8 @@ static inline int give_cell(waiting *in, const dagfm_tokens *tokens, const arrow
 }
 
 /* Row ids of so many rows of a column from `first` on, `apart` int32 from row to row. */
-static int encode_column(const dagfm_tokens *tokens, const arrow_column *column, int64_t first, int64_t rows, int32_t *to,
-                         int64_t apart) {
+static inline int encode_column(const dagfm_tokens *tokens, const arrow_column *column, int64_t first, int64_t rows,
+                                int32_t *to, int64_t apart) {
     waiting in;
     int failed = DONE;
     in.count = 0;

@@ -23,7 +23,7 @@ from dagfm.serving.quantised import Expanding
 CHUNK = 128
 """Rows taken apart at a time: what one node of 39 sends stays in the caches."""
 
-Encode = Callable[[Any, str, list[str]], Rows]
+Encode = Callable[[Any, str, frozenset[str]], Rows]
 Serve = Callable[[Rows], Float64]
 
 
@@ -46,7 +46,7 @@ class Explainer:
         self._encode, self._serve = encode, serve
         self._graph = Graph(bundle.network, bundle.parameters, len(self._schema))
         self._empty, self._empty_first = self._embedded(
-            encode([dict.fromkeys(self._schema.columns)], "an empty row", [])
+            encode([dict.fromkeys(self._schema.columns)], "an empty row", frozenset())
         )
         self._empty_logit = float(self._logits(self._graph.parts(self._empty, self._empty_first))[0])
 
@@ -55,9 +55,10 @@ class Explainer:
         if not isinstance(paths, int) or isinstance(paths, bool) or paths < 0:
             raise InputError(f"paths is {paths!r}, expected a whole number, 0 or more")
         frame = to_frame(rows, origin)
-        encoded = self._encode(frame, origin, [])
+        encoded = self._encode(frame, origin, frozenset())
         served = self._serve(encoded)
-        missing = {one: sigmoid(self._serve(self._encode(frame, origin, [one]))) for one in self._schema.columns}
+        lacking = {one: self._encode(frame, origin, frozenset([one])) for one in self._schema.columns}
+        missing = {column: sigmoid(self._serve(rows)) for column, rows in lacking.items()}
         found: list[Explanation] = []
         for start in range(0, len(encoded), CHUNK):
             part = slice(start, start + CHUNK)
