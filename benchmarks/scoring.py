@@ -4,9 +4,8 @@
 ``encoded``: from encoded rows to logits, beside look-up in NumPy with the network in the kernel, and NumPy alone.
 ``raw``: from raw rows of strings to probabilities, beside the encoder without the kernel. ``rank``: one context and
 many candidates; as multiples of it the same rows whole, encoded or raw in the candidates' own form, and the reference's
-eager arithmetic on embeddings.
-``explain``: rows of strings to explanations, without and with the strongest paths, in processor time. ``start``: a
-bundle is loaded. Every figure is the fastest of its turns.
+eager arithmetic on embeddings. ``explain``: rows of strings to explanations, without and with the strongest paths, in
+processor time. ``start``: a bundle is loaded. Every figure is the fastest of its turns.
 """
 
 from __future__ import annotations
@@ -89,13 +88,13 @@ class Model:
 
 
 def microseconds(steps: list[Step], args: argparse.Namespace) -> list[float]:
-    """Of each step; short ones are repeated within a turn, as a server that is busy with them finds its caches."""
+    """Of each step; it is repeated for 10 ms within a turn, as a server that is busy with it finds its caches."""
     counts = []
     for step in steps:
         step()
         start = time.perf_counter()
         step()
-        counts.append(1 + int(2e-3 / (time.perf_counter() - start)))
+        counts.append(1 + int(10e-3 / (time.perf_counter() - start)))
 
     def repeated(step: Step, count: int) -> None:
         for _ in range(count):

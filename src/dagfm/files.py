@@ -46,18 +46,36 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_directory(directory: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling of ``directory``; on success it takes its place, else it is removed."""
-    fresh, old = (directory.with_name(f".{directory.name}.{word}.tmp") for word in ("new", "old"))
+    fresh = directory.with_name(f".{directory.name}.new.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
         yield fresh
-        shutil.rmtree(old, ignore_errors=True)
-        if directory.exists():
-            directory.rename(old)
-        fresh.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(put_in_place(fresh, directory), ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def put_in_place(fresh: Path, directory: Path) -> Path:
+    """Rename ``fresh`` to ``directory``, and what is there before to a sibling, whose path is returned."""
+    old = directory.with_name(f".{directory.name}.old.tmp")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    try:
+        fresh.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    return old
+
+
+def flush(directory: Path) -> None:
+    """Have all files below ``directory`` written through to the disk."""
+    for path in directory.rglob("*"):
+        if path.is_file():
+            _sync(path)
 
 
 def remove_leftovers(directory: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from clicks import Finished
 from http_calls import ROW, Client, until
 
 from dagfm.server.app import application
 from dagfm.server.settings import Limits
+from dagfm.serving.scorer import Scorer
 
 PREDICT = "/v1/models/m:predict"
 BODY = json.dumps({"rows": [ROW]}).encode()
@@ -188,3 +192,38 @@ def test_the_page_lists_every_path(client: Client) -> None:
     for path in described["paths"]:
         assert path in page.body.decode()
     assert "/v1/models/m:rank" in described["paths"]
+
+
+def test_large_requests_leave_the_event_loop_to_others(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not too large stays on it while it is alone."""
+    threads: list[str] = []
+
+    def predict(self: Scorer, rows: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return np.zeros(len(rows), np.float32)
+
+    app = application({"m": finished.bundle})
+    monkeypatch.setattr(Scorer, "predict", predict)
+
+    def sent(pad: int, others: int) -> bool:
+        body = json.dumps({"rows": [{**ROW, "pad": "x" * pad}]}).encode()
+        threads.clear()
+
+        async def all_of_them() -> None:
+            slow = [client._call("POST", PREDICT, [b"{", 0.2], {}, False) for _ in range(others)]
+            waiting = [asyncio.ensure_future(one) for one in slow]
+            await asyncio.sleep(0.05)
+            await client._call("POST", PREDICT, body, {}, False)
+            for one in waiting:
+                one.cancel()
+
+        client = Client(app)
+        asyncio.run(all_of_them())
+        return threads == ["MainThread"]
+
+    assert sent(1_000, 0)
+    assert sent(1_000, 3)
+    assert sent(200_000, 0)
+    assert not sent(200_000, 1)
+    assert not sent(300_000, 0)
+    assert sent(200_000, 0), "those that hung up are no longer counted"

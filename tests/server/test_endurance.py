@@ -1,4 +1,4 @@
-"""What takes minutes: ten thousand requests around a SIGTERM, twenty reloads in two workers, and a soak."""
+"""What takes minutes: ten thousand requests around a SIGTERM, reloads and patches in two workers, and a soak."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from clicks import Finished
 from http_calls import ROW, Serving, serving, until
 
 import dagfm
+from dagfm.server.sources import fingerprint
+from dagfm.serving import patches
+from dagfm.serving.bundle import read_bundle, write_bundle
+from dagfm.serving.golden import with_golden
 
 pytestmark = pytest.mark.slow
 
@@ -69,15 +74,10 @@ def test_ten_thousand_requests_around_sigterm_lose_none(finished: Finished, tmp_
         answered += load.answered
 
 
-def test_twenty_reloads_under_load_in_two_workers(finished: Finished, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from dagfm.serving.bundle import read_bundle, write_bundle
-    from dagfm.serving.golden import with_golden
-
+def test_twenty_reloads_and_twenty_patches_under_load_in_two_workers(finished: Finished, tmp_path: Path) -> None:
     place = Path(shutil.copytree(finished.bundle, tmp_path / "bundle"))
     expected = {round(float(dagfm.load(place).predict([ROW])[0]), 6)}
-    words = [f"m={place}", "--workers", "2", "--poll", "0.1", "--drain", "0", "--no-access-log"]
+    words = [f"m={place}", "--allow-patches", "--workers", "2", "--poll", "0.1", "--drain", "0", "--no-access-log"]
     seen: dict[str, set[float]] = {}
 
     def look(answer: http.client.HTTPResponse, body: bytes) -> None:
@@ -88,23 +88,33 @@ def test_twenty_reloads_under_load_in_two_workers(finished: Finished, tmp_path: 
     with serving(tmp_path, *words) as server:
         load = Load(server.port, 6, look)
         for number in range(20):
-            fresh = with_golden(replace(read_bundle(place), calibration={"scale": 0.2 + number / 20, "shift": 0.0}))
-            write_bundle(place, fresh)
+            _rescaled(place, place, 0.2 + number / 20)
             expected.add(round(float(dagfm.load(place).predict([ROW])[0]), 6))
-            told = f"all workers serve version {_version(place)}"
+            told = f"all workers serve version {fingerprint(place)}"
             until(lambda told=told: told in server.log.read_text(), server.log)
+            _rescaled(place, tmp_path / "next", 0.225 + number / 20)
+            expected.add(round(float(dagfm.load(tmp_path / "next").predict([ROW])[0]), 6))
+            patches.make(place, tmp_path / "next", tmp_path / "patch")
+            answer = server.request("POST", "/v2/repository/models/m/patch", (tmp_path / "patch").read_bytes())
+            assert (answer.status, answer.json["durable"]) == (200, True)
+            assert fingerprint(place) == fingerprint(tmp_path / "next")
+            if number % 10 == 5:
+                _rescaled(place, tmp_path / "bad", 3.0, golden=False)
+                patches.make(place, tmp_path / "bad", tmp_path / "patch")
+                answer = server.request("POST", "/v2/repository/models/m/patch", (tmp_path / "patch").read_bytes())
+                assert answer.status == 400
+                assert "golden rows score otherwise" in answer.error
         load.over.set()
         load.join()
     assert load.lost == []
-    assert len(seen) >= 20
+    assert len(seen) >= 40
     assert all(len(scores) == 1 for scores in seen.values())
     assert {score for scores in seen.values() for score in scores} <= expected
 
 
-def _version(bundle: Path) -> str:
-    from dagfm.server.sources import fingerprint
-
-    return fingerprint(bundle)
+def _rescaled(bundle: Path, to: Path, scale: float, *, golden: bool = True) -> None:
+    changed = replace(read_bundle(bundle), calibration={"scale": scale, "shift": 0.0})
+    write_bundle(to, with_golden(changed) if golden else changed)
 
 
 def test_memory_stays_flat(finished: Finished, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_client_of_kserve_scores_as_python(finished: Finished, tmp_path: Pat
 def test_schemathesis_finds_no_5xx(finished: Finished, tmp_path: Path) -> None:
     found = environment(tmp_path / "venv", "schemathesis")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-    with serving(tmp_path, f"m={finished.bundle}", "--drain", "0", "--no-access-log") as server:
+    with serving(tmp_path, f"m={finished.bundle}", "--drain", "0", "--no-access-log", "--allow-patches") as server:
         # Whoever unloads the model only meets 404 from then on.
         command = [
             str(found / "schemathesis"),
@@ -83,6 +83,12 @@ def test_schemathesis_finds_no_5xx(finished: Finished, tmp_path: Path) -> None:
             *("--checks", checks, "--max-time", "60", "--seed", "1", "--exclude-path-regex", "unload"),
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env={**os.environ, "NO_COLOR": "1"}, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "NO_COLOR": "1"},
+            cwd=tmp_path,  # where it keeps what it found
+            check=False,
         )
     assert done.returncode == 0, done.stdout[-5000:]

@@ -16,7 +16,7 @@ from scorers import deep_scorer
 
 import dagfm
 from dagfm.server.app import application
-from dagfm.server.settings import Limits
+from dagfm.server.settings import INLINE, Limits
 from dagfm.serving.bundle import write_bundle
 
 PREDICT = "/v1/models/m:predict"
@@ -45,6 +45,48 @@ def test_rows_score_as_in_python(client: Client, scorer: dagfm.Scorer, rows: lis
     np.testing.assert_allclose(answer.json["scores"], scorer.predict(rows[:count]), atol=1e-6)
     columns = {name: [row[name] for row in rows[:count]] for name in rows[0]}
     assert client.post(PREDICT, {"rows": columns}).json == answer.json
+
+
+def large(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """So that a few hundred rows are a large body."""
+    found = [{**row, "pad": "x" * 400} for row in rows]
+    assert len(json.dumps(found)) > INLINE
+    return found
+
+
+def test_a_large_request_scores_as_in_python(client: Client, scorer: dagfm.Scorer, rows: list[dict[str, Any]]) -> None:
+    """Also where no row of a piece has a column that others have."""
+    given = large(rows[:500])
+    for row in given[200:480]:
+        del row["group"]
+    answer = client.post(PREDICT, {"rows": given})
+    np.testing.assert_allclose(answer.json["scores"], scorer.predict(given), atol=1e-6)
+    assert len(answer.json["scores"]) == 500
+
+
+@pytest.mark.parametrize(
+    ("place", "odd", "status", "told"),
+    [
+        (400, {**ROW, "price": "dear"}, 400, "row 401: column 'price' holds 'dear'"),
+        (499, 5, 400, "$.rows[499]"),
+        (300, [ROW], 400, "$.rows[300]"),
+    ],
+    ids=repr,
+)
+def test_of_a_large_request_the_wrong_row_is_told(
+    client: Client, rows: list[dict[str, Any]], place: int, odd: Any, status: int, told: str
+) -> None:
+    given: list[Any] = large(rows[:500])
+    given[place] = odd
+    answer = client.post(PREDICT, {"rows": given})
+    assert answer.status == status
+    assert told in answer.error
+    data = json.dumps({"rows": given[:place]}).encode()
+    assert client.post(PREDICT, data[:-40]).status == 400, "cut off"
+    assert client.post(PREDICT, data[:-1] + b', "rows": [5]}').status == 400
+    answer = client.post(PREDICT, {"rows": (given[:place] * 4)[:1001]})
+    assert answer.status == 413
+    assert "1001 rows, at most 1000" in answer.error
 
 
 def test_the_answer_says_which_version_it_is_of(client: Client) -> None:

@@ -17,7 +17,12 @@ from safetensors.numpy import load_file, save_file
 import dagfm
 from dagfm.files import MANIFEST, digest
 from dagfm.server.app import application
-from dagfm.server.sources import parse_models, signature
+from dagfm.server.changes import Changes
+from dagfm.server.metrics import Metrics
+from dagfm.server.repository import Repository
+from dagfm.server.settings import Settings
+from dagfm.server.snapshots import Snapshots
+from dagfm.server.sources import fingerprint, parse_models, signature
 
 PREDICT = "/v1/models/m:predict"
 LOAD, UNLOAD = "/v2/repository/models/m/load", "/v2/repository/models/m/unload"
@@ -265,3 +270,19 @@ def test_a_signature_changes_with_every_file(place: Path) -> None:
     assert signature(place) != before
     shutil.rmtree(place)
     assert signature(place) == ()
+
+
+def test_a_late_worker_catches_up_from_the_copies(finished: Finished, place: Path, tmp_path: Path) -> None:
+    """It loads what the others serve, whatever lies at the path; where their copy is gone it changes nothing."""
+    (tmp_path / "copies").mkdir()
+    other = another(finished.bundle, tmp_path / "other")
+    settings = Settings({"m": str(place)}, copies=str(tmp_path / "copies"))
+    repository = Repository(settings)
+    changes = Changes(repository, Metrics())
+    changes.start("m", {})
+    first = changes.commit("m").digest
+    mark = fingerprint(other)
+    assert changes.catch_up("m", {mark: mark}).digest == first
+    Snapshots(tmp_path / "copies").take(other, mark)
+    assert changes.catch_up("m", {mark: mark}).digest == f"{mark}:{mark}"
+    assert list(repository.models["m"].versions) == [mark]

@@ -51,6 +51,23 @@ def test_all_load_before_anybody_switches() -> None:
     assert [(found.what, told["digest"]) for found, told in stage.ended] == [("load", "a")]
 
 
+def test_a_patched_bundle_is_adopted_as_others_are_loaded() -> None:
+    stage = Stage()
+    one, two = stage.members
+    stage.rounds.wish("adopt", "m", (one, 7), {"mark": "b"})
+    stage.rounds.wish("adopt", "m", (two, 8), {"mark": "c"})
+    assert one.last == two.last == {"do": "adopt", "model": "m", "staged": {"mark": "b"}}
+    for phase in ("adopt", "commit"):
+        assert one.last["do"] == two.last["do"] == phase
+        stage.rounds.done(one, report("b"))
+        stage.rounds.done(two, report("b"))
+    assert {"ticket": 7, "report": report("b")} in one.told
+    assert one.last["staged"] == {"mark": "c"}, "another patch is another change"
+    stage.rounds.done(one, report("c"))
+    stage.rounds.done(two, report("b"))
+    assert one.last["do"] == "abort"
+
+
 def test_who_found_something_else_stops_the_switch() -> None:
     stage = Stage()
     one, two = stage.members

@@ -255,6 +255,41 @@ def test_every_datatype_of_numbers_is_a_token(client: Client, filled: pl.DataFra
     assert plain.status == 200, plain.body
 
 
+@pytest.mark.parametrize("name", ["price", "position", "item"])
+@pytest.mark.parametrize("odd", [float("inf"), -float("inf"), float("nan")])
+def test_infinity_and_nan_are_answered(client: Client, filled: pl.DataFrame, name: str, odd: float) -> None:
+    """NaN is a missing value, infinity no number; as a token each is what its text is."""
+    given = tensors(filled)
+    place = NAMES.index(name)
+    size = filled.height * (2 if name == "position" else 1)
+    given[place] = {**given[place], "datatype": "FP64", "data": [odd] * size}
+    answer = binary(client, given, (name,))
+    if name == "item" or np.isnan(odd):
+        assert answer.status == 200, answer.body
+        assert np.isfinite(answer.json["outputs"][0]["data"]).all()
+    else:
+        assert answer.status == 400
+        assert name in answer.error
+
+
+def test_a_string_of_ten_megabytes_is_an_unknown_token(finished: Finished, filled: pl.DataFrame) -> None:
+    client = Client(application({"m": finished.bundle}))
+    long = "x" * 10_000_000
+    given = tensors(filled.head(1))
+    given[0] = {**given[0], "data": [long]}
+    found = [client.post(INFER, {"inputs": given}), binary(client, given)]
+    row = {**filled.row(0, named=True), "user": long}
+    found.append(client.post("/v1/models/m:predict", {"rows": [row]}))
+    assert [answer.status for answer in found] == [200] * 3
+    expected = dagfm.load(finished.bundle).predict([{**row, "user": "a stranger"}])[0]
+    assert found[0].json["outputs"][0]["data"] == pytest.approx([expected], abs=1e-6)
+    assert found[2].json["scores"] == pytest.approx([expected], abs=1e-6)
+    given[4] = {**given[4], "datatype": "BYTES", "data": [long]}
+    answer = client.post(INFER, {"inputs": given})
+    assert answer.status == 400
+    assert len(answer.body) < 2000, "it is not sent back"
+
+
 def test_a_million_rows_are_refused(client: Client, filled: pl.DataFrame) -> None:
     answer = client.post(INFER, {"inputs": changed(filled, 2, shape=[1_000_000])})
     assert answer.status == 413

@@ -7,6 +7,7 @@ import json
 import shutil
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -303,6 +304,55 @@ def test_a_part_asks_for_no_more_memory_than_it_may(old: Path, tmp_path: Path) -
     data = b"dagfm patch\x00" + struct.pack("<II", 2**32 - 1, 4) + b"1234" + text + struct.pack("<Q", len(text))
     (tmp_path / "p").write_bytes(data + hashlib.sha256(data).digest())
     refused(old, tmp_path / "p", tmp_path / "result", "a part of 4294967295 bytes")
+
+
+def sealed(path: Path, told: Contents, *parts: bytes) -> Path:
+    """A patch of these parts with a right checksum."""
+    with path.open("wb") as file:
+        writer = PatchWriter(file)
+        for part in parts:
+            writer.part(part)
+        writer.finish(told)
+    return path
+
+
+def told_of(old: Path, manifest: bytes, files: dict[str, Any]) -> Contents:
+    base, result = (hashlib.sha256(data).hexdigest() for data in ((old / MANIFEST).read_bytes(), manifest))
+    return Contents(base=base, result=result, files=files, dagfm="", polars="")
+
+
+def test_a_small_patch_cannot_ask_for_a_large_bundle(old: Path, patch: Path, new: Path, tmp_path: Path) -> None:
+    whole = sum(map(len, contents(new).values())) - (new / MANIFEST).stat().st_size
+    patches.apply(old, patch, tmp_path / "fits", most=whole)
+    with pytest.raises(dagfm.InputError, match=rf"leads to a bundle of {whole} bytes, at most {whole - 1}"):
+        patches.apply(old, patch, tmp_path / "result", most=whole - 1)
+    manifest = json.dumps({"files": {"a": {"bytes": 1 << 50, "sha256": ""}}}).encode()
+    sealed(tmp_path / "p", told_of(old, manifest, {"a": "whole"}), manifest, *[bytes(1 << 26)] * 4)
+    assert (tmp_path / "p").stat().st_size < 1 << 20
+    with pytest.raises(dagfm.InputError, match="leads to a bundle of"):
+        patches.apply(old, tmp_path / "p", tmp_path / "result", most=1 << 30)
+    sealed(tmp_path / "p", told_of(old, b"?", {}), *[b"x" * (1 << 23)] * 3)
+    refused(old, tmp_path / "p", tmp_path / "result", "its manifest does not end")
+
+
+def test_weights_are_as_large_as_the_manifest_says(old: Path, tmp_path: Path) -> None:
+    """Not as large as their own header says, which could ask for any memory."""
+    header = json.dumps({"network.x": {"dtype": "F32", "shape": [1 << 50], "data_offsets": [0, 1 << 52]}}).encode()
+    files = json.loads((old / MANIFEST).read_text())["files"]
+    files["weights.safetensors"]["bytes"] = 80
+    manifest = json.dumps({"files": files}).encode()
+    told = told_of(old, manifest, {**dict.fromkeys(files, "same"), "weights.safetensors": "arrays"})
+    sealed(tmp_path / "p", told, manifest, struct.pack("<Q", len(header)) + header)
+    refused(old, tmp_path / "p", tmp_path / "result", "no file of 80 bytes")
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_part_of_another_size_than_it_says_is_damaged(old: Path, tmp_path: Path, size: int) -> None:
+    packed, told = zlib.compress(b"four"), told_of(old, b"four", {})
+    text = told.model_dump_json().encode()
+    data = b"dagfm patch\x00" + struct.pack("<II", size, len(packed)) + packed + text + struct.pack("<Q", len(text))
+    (tmp_path / "p").write_bytes(data + hashlib.sha256(data).digest())
+    refused(old, tmp_path / "p", tmp_path / "result", f"not of the {size} bytes")
 
 
 def test_what_is_no_bundle_is_not_replaced(old: Path, new: Path, patch: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def explain(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle, or the run that holds it.")],
-    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File, folder or glob of raw rows, labelled or not.")],
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help="File of raw rows, with or without the label.")],
     row: Annotated[
         list[int] | None, typer.Option("--row", metavar="N", min=1, help="Explain row N of ROWS; may be repeated.")
     ] = None,
@@ -57,13 +57,12 @@ def explain(
         raw = RawRows.open(scorer, rows, options, parse_tables(table), Path(store), progress=log.info)
         height = len(raw.log)
         wanted = row or range(1, min(first or 1, height) + 1)
-        if max(wanted) > height:
+        if max(wanted, default=1) > height:
             raise InputError(f"{rows}: row {max(wanted)}: there are {height:,} rows")
-        # Only what is asked for is read.
-        runs = [(number, 1) for number in row] if row else [(1, len(wanted))]
-        tables = [next(raw.log.batches(raw.columns, count, number - 1)) for number, count in runs]
+        spans = [(1, number - 1) for number in row] if row else [(len(wanted), 0)] if wanted else []
+        read = [as_frame(next(raw.log.batches(raw.columns, count, start))) for count, start in spans]
         try:
-            found = scorer.explain(pl.concat(map(as_frame, tables)), paths, rows)
+            found = scorer.explain(pl.concat(read), paths, rows) if read else []
         except BadValueError as error:
             raise InputError(f"{raw.log.locate(wanted[error.row] - 1)}: {error.problem}") from None
     if as_json:

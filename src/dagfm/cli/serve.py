@@ -22,8 +22,12 @@ def serve(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Listen beyond this machine without a token.")
     ] = False,
+    allow_patches: Annotated[
+        bool, typer.Option("--allow-patches", help="Take patches from clients without a token, too.")
+    ] = False,
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body, also decompressed.")] = "64MiB",
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows or candidates of a request.")] = 100_000,
+    max_patch: Annotated[str, typer.Option(metavar="SIZE", help="Largest patch that clients may send.")] = "1GiB",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take to arrive or wait.")] = 30.0,
     drain: Annotated[float, typer.Option(min=0.0, help="Seconds from SIGTERM to the end of listening.")] = 5.0,
     poll: Annotated[float, typer.Option(min=0.0, help="Seconds between looks for new bundles; 0 for never.")] = 2.0,
@@ -60,8 +64,11 @@ def serve(
     check_exposure(host, token, allow_anonymous)
     sources = parse_models(models)
     body = parse_size(max_body, least=1024)
-    limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body)
-    settings = Settings(sources, limits, token, not no_access_log, drain)
+    patch = parse_size(max_patch, least=1024)
+    limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body, patch=patch)
+    # Who may patch decides what is served; and behind a proxy the whole network comes from this machine.
+    patches = token is not None or allow_patches
+    settings = Settings(sources, limits, token, not no_access_log, drain, patches=patches)
     listening = bind(host, port)
     place = url(listening)
 

@@ -37,6 +37,7 @@ class CompiledEncoder:
         self._others = [one for one, found in learned if found is None]
         self._fields = [one for one, found in learned if found is not None]
         self._columns = list(dict.fromkeys(one.source for one in self._fields))
+        self._sources = frozenset(one.source for one in own)
         self._cells = CellEncoder(
             [found for _, found in learned if found is not None],
             len(schema.of_form("ids")) + len(self._extra),
@@ -53,7 +54,8 @@ class CompiledEncoder:
         if isinstance(rows, pl.DataFrame):
             if without and (not self._direct or not rows.columns):
                 rows, without = blank(rows, without), ()
-            rows = checked(self.encoder.schema, rows, origin, without)
+            if not self._sources.difference(without).issubset(rows.columns):
+                rows = checked(self.encoder.schema, rows, origin, without)
             if not self._fields:
                 return self.encoder.encode(rows, origin)
             columns, height = rows.columns, rows.height
@@ -100,7 +102,7 @@ class CompiledEncoder:
         """A table with the columns of the fields, and which of them each field is made of; below 0 none."""
         wanted = [name for name in self._columns if name not in without]
         # A name with a zero byte in it does not leave polars: that would end the process, and anybody can send one.
-        unfit = "\0" in "".join(columns) or (isinstance(rows, pl.DataFrame) and pl.Object in rows.dtypes)
+        unfit = isinstance(rows, pl.DataFrame) and (pl.Object in rows.dtypes or "\0" in "".join(columns))
         if columns != wanted and (unfit or len(columns) > 2 * len(wanted)):
             rows, columns = rows.select(wanted), wanted
         return rows, self._children([None if name in without else name for name in columns])

@@ -38,7 +38,7 @@ def write(call: Call, status: int, size: int, seconds: float, error: str | None)
         "path": call.path[:500],
         "status": status,
         "ms": round(1e3 * seconds, 3),
-        "bytes_in": call.size,
+        "bytes_in": call.size + call.spooled,
         "bytes_out": size,
     }
     if call.model:

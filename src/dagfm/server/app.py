@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from dagfm.errors import InputError
 from dagfm.server.answers import Answer, RefusedError, to_json
+from dagfm.server.body import Receive
 from dagfm.server.call import Call
 from dagfm.server.changes import Changes, Control
 from dagfm.server.discovery import Discovery
@@ -20,6 +21,7 @@ from dagfm.server.drift_told import DriftFigures
 from dagfm.server.endpoint import Desk, Endpoint
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.metrics import MULTIPROCESS, Metrics
+from dagfm.server.patches import Patches
 from dagfm.server.repository import Repository
 from dagfm.server.scoring import Scoring
 from dagfm.server.settings import Limits, Settings
@@ -37,14 +39,15 @@ def application(
     token: str | None = None,
     limits: Limits | None = None,
     access_log: bool = False,
+    patches: bool = False,
 ) -> ASGIApp:
     """An application over bundles, runs or folders of versions, to mount in a service of your own.
 
-    Loads them before it returns; raises InputError when one cannot be. Clients may load again and unload; nothing is
-    watched. Give it a process with one event loop.
+    Loads them before it returns; raises InputError when one cannot be. Clients may load again and unload, and send
+    patches where ``patches`` says so; nothing is watched. Give it a process with one event loop.
     """
     sources = parse_models(f"{name}={path}" for name, path in models.items())
-    settings = Settings(sources, limits or Limits(), token, access_log)
+    settings = Settings(sources, limits or Limits(), token, access_log, patches=patches)
     repository, metrics = Repository(settings), Metrics()
     changes = Changes(repository, metrics)
     for name in sources:
@@ -64,6 +67,7 @@ def build(
     drift = Drift(None if shared is None else Path(shared))
     metrics.add(DriftFigures(repository, drift))
     scoring = Scoring(repository, metrics, settings.limits, drift)
+    patches = Patches(settings, repository, metrics, control)
     discovery = Discovery(repository, metrics, lifecycle, drift)
 
     async def load(call: Call) -> Answer:
@@ -77,6 +81,9 @@ def build(
         name = _known(call, repository)
         await control.change("unload", name)
         return Answer(to_json({"name": name}))
+
+    async def patch(call: Call, receive: Receive) -> Answer:
+        return await patches.patch(call, _known(call, repository), receive)
 
     def route(path: str, method: str, kind: str, handler: Any, how: str, *, guarded: bool = True) -> Route:
         # The endpoint itself refuses other methods: with an id, in JSON, and in the log as everything else.
@@ -102,6 +109,7 @@ def build(
         route("/v2/repository/index", "POST", "index", discovery.index, "instant"),
         route("/v2/repository/models/{model}/load", "POST", "load", load, "awaited"),
         route("/v2/repository/models/{model}/unload", "POST", "unload", unload, "awaited"),
+        route("/v2/repository/models/{model}/patch", "POST", "patch", patch, "streamed"),
         route("/metrics", "GET", "metrics", discovery.metrics, "aside"),
         route("/openapi.json", "GET", "openapi", discovery.openapi, "aside"),
         route("/docs", "GET", "docs", discovery.docs, "aside"),

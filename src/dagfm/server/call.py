@@ -23,6 +23,8 @@ class Call:
     body: bytes = b""
     size: int = 0
     """Bytes of the body as they arrived."""
+    spooled: int = 0
+    """Bytes of a body that went to a file."""
     model: str = ""
     version: str = ""
     rows: int = 0

@@ -9,7 +9,7 @@ from dagfm.errors import InputError
 from dagfm.files import open_sealed
 from dagfm.server.sources import fingerprint
 from dagfm.serving.bundle import FORMAT, KIND
-from dagfm.serving.golden import check_golden, golden_columns
+from dagfm.serving.golden import check_golden
 from dagfm.serving.scorer import Scorer, load
 
 log = logging.getLogger(__name__)
@@ -31,10 +31,7 @@ def load_checked(bundle: Path, mark: str, verify: bool) -> Scorer:
     scorer = load(bundle)
     if fingerprint(bundle) != mark:
         raise InputError(f"{bundle}: was replaced while it was read")
-    warm_up = getattr(scorer, "warm_up", None)
-    if warm_up is not None:
-        warm_up()
-    scorer.predict(golden_columns(scorer.bundle.encoder))  # what is made at first use is made now
+    scorer.warm_up()
     if check_golden(scorer) is None:
         log.info("%s: carries no golden rows, so how it scores is not checked", bundle)
     return scorer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from msgspec import Struct
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Change
 from dagfm.server.repository import Repository
+from dagfm.server.staged import Staged
 
 
 class Report(Struct, frozen=True):
@@ -25,14 +27,20 @@ class Report(Struct, frozen=True):
     @classmethod
     def of(cls, change: Change) -> Report:
         """A change's report."""
-        return cls(tuple(change.model.versions), change.fresh, dict(change.model.failures), change.model.digest)
+        failures = {version: change.model.failures[version] for version in change.refused}
+        return cls(tuple(change.model.versions), change.fresh, failures, change.model.digest)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The fingerprints that are served now."""
+        return tuple(pair.partition(":")[2] for pair in self.digest.split())
 
 
 class Control(Protocol):
-    """Whoever carries out the calls of clients that load and unload."""
+    """Whoever carries out the calls of clients that load, unload and patch."""
 
-    async def change(self, what: str, model: str) -> Report:
-        """``what``: load or unload."""
+    async def change(self, what: str, model: str, staged: Staged | None = None) -> Report:
+        """``what``: load, unload, or adopt what is ``staged``."""
 
 
 class Changes:
@@ -51,6 +59,16 @@ class Changes:
         """Load beside what is served."""
         return Report.of(self._repository.prepare(model))
 
+    def adopt(self, model: str, staged: Staged) -> Report:
+        """Load a patched bundle beside what is served."""
+        return Report.of(self._repository.adopt(model, staged.version, staged.base, staged.mark, Path(staged.folder)))
+
+    def catch_up(self, model: str, current: Mapping[str, str]) -> Report:
+        """Serve what the other workers do, which changed while this one started; nothing new where that is gone."""
+        if self._repository.resume(model, current) is not None:
+            self.commit(model)
+        return Report(digest=self._repository.models[model].digest)
+
     def commit(self, model: str) -> Report:
         """Switch to what was prepared."""
         before = self._marks(model)
@@ -65,10 +83,11 @@ class Changes:
         before = self._marks(model)
         return self._counted(self._repository.unload(model), before)
 
-    async def change(self, what: str, model: str) -> Report:
+    async def change(self, what: str, model: str, staged: Staged | None = None) -> Report:
         """Carry out a client's call, as the only process there is."""
         if what == "unload":
             return self.unload(model)
+        assert staged is None, "one process alone has no private copies"
         await asyncio.to_thread(self.prepare, model)
         return self.commit(model)
 

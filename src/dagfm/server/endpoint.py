@@ -18,17 +18,14 @@ from dagfm.server.call import Call
 from dagfm.server.compression import deflate
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.metrics import Metrics
-from dagfm.server.settings import Settings
+from dagfm.server.settings import ALONE, INLINE, Settings
 
 log = logging.getLogger(__name__)
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Call], Answer]
 AsyncHandler = Callable[[Call], Awaitable[Answer]]
-
-INLINE = 128 << 10
-"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
-and small requests do not wait for it."""
+StreamHandler = Callable[[Call, Receive], Awaitable[Answer]]
 
 _CLIENT_GONE = 499
 """What logs and figures call a request whose client hung up (as nginx does)."""
@@ -43,6 +40,8 @@ class Desk:
         self.pending = Pending(settings.limits.pending)
         self.large = ThreadPoolExecutor(1, thread_name_prefix="large")
         """One thread: the processor is shared with the event loop, and more would only hold more memory."""
+        self.in_hand = 0
+        """Requests that have begun and are not answered."""
         self._token = None if settings.token is None else f"Bearer {settings.token}".encode()
 
     def authorize(self, call: Call) -> None:
@@ -64,15 +63,15 @@ class Endpoint:
         self,
         desk: Desk,
         kind: str,
-        handler: Handler | AsyncHandler,
+        handler: Handler | AsyncHandler | StreamHandler,
         *,
         how: str,
         method: str | None,
         guarded: bool = True,
     ) -> None:
         """``how``: instant handlers are called where they are, aside ones in any thread, large ones by the body's size,
-        slow ones as if it were a large one, and awaited ones on the event loop. ``kind`` is what metrics call it;
-        ``method`` None takes all."""
+        slow ones as if it were a large one, awaited ones on the event loop, streamed ones there, too, to read the body
+        themselves. ``kind`` is what metrics call it; ``method`` None takes all."""
         self._desk, self.kind, self._handler, self._how, self._guarded = desk, kind, handler, how, guarded
         self._methods = {"GET": ("GET", "HEAD")}.get(method or "", (method,))
 
@@ -83,10 +82,12 @@ class Endpoint:
             return
         desk, call = self._desk, _call(scope)
         close, told = desk.lifecycle.draining, None
+        desk.in_hand += 1
         try:
             if self._guarded:
                 desk.authorize(call)
-            await read_body(receive, call, desk.limits, desk.pending)
+            if self._how != "streamed":
+                await read_body(receive, call, desk.limits, desk.pending)
             if call.method not in self._methods and self._methods != (None,):
                 allowed = ", ".join(map(str, self._methods))
                 raise RefusedError(405, f"{call.path} takes {allowed}", headers=[(b"allow", allowed.encode())])
@@ -108,6 +109,7 @@ class Endpoint:
             told = f"internal error; the server's log tells of request {call.id}"
             answer = error(500, told)
         finally:
+            desk.in_hand -= 1
             desk.pending.give_back(call.size)
             call.body = b""
         size = await _send(send, scope, call, answer, close=close or desk.lifecycle.draining)
@@ -117,15 +119,19 @@ class Endpoint:
         handler: Any = self._handler
         if self._how == "awaited":
             answer: Answer = await handler(call)
+        elif self._how == "streamed":
+            answer = await handler(call, receive)
         elif self._how == "aside":
             answer = await asyncio.to_thread(handler, call)
-        elif self._how == "slow" or (
-            self._how == "large" and (len(call.body) > INLINE or b"content-encoding" in call.headers)
-        ):
+        elif self._how == "slow" or (self._how == "large" and self._is_large(call)):
             answer = await self._in_turn(call, receive)
         else:
             answer = handler(call)
         return answer
+
+    def _is_large(self, call: Call) -> bool:
+        at_once = ALONE if self._desk.in_hand == 1 else INLINE
+        return len(call.body) > at_once or b"content-encoding" in call.headers
 
     async def _in_turn(self, call: Call, receive: Receive) -> Answer:
         """Score in the thread of large requests; who hangs up while waiting loses the turn."""

@@ -63,11 +63,36 @@ class IndexBody(Struct):
     ready: bool | None = None
 
 
+class _RowsApart(Struct):
+    """A ``PredictBody`` with a list of rows, each as its text."""
+
+    rows: list[Raw]
+
+
 Body = TypeVar("Body", bound=Struct)
 
 _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (InferBody, PredictBody, ExplainBody, RankBody, IndexBody)
 }
+
+_APART = msgspec.json.Decoder(_RowsApart)
+_ROWS = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def rows_apart(data: bytes) -> list[Raw] | None:
+    """The rows of a predict request, not decoded yet; None for one that is not a list of rows, or nothing valid."""
+    try:
+        return _APART.decode(data).rows
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def decoded(rows: list[Raw]) -> list[dict[str, Any]] | None:
+    """Some of ``rows_apart``; None where one is no row."""
+    try:
+        return _ROWS.decode(b"[%b]" % b",".join(rows))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def read(data: bytes | memoryview, kind: type[Body]) -> Body:

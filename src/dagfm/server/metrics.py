@@ -79,7 +79,7 @@ class Metrics:
             self.bundles.labels(name, version, served.fingerprint).set(1)
         if change.fresh:
             self.reloads.labels(name, "loaded").inc()
-        if change.model.failures:
+        if change.refused:
             self.reloads.labels(name, "refused").inc()
 
     def add(self, collector: Collector) -> None:

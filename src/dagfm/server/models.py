@@ -63,11 +63,14 @@ class Change:
     """Versions that were served and are not any more."""
     fresh: tuple[str, ...] = ()
     """Versions that were not served before, or from another bundle."""
+    refused: tuple[str, ...] = ()
+    """Versions that were to be served, and why not is among the model's failures."""
 
 
-def without_path(error: Exception, bundle: Path) -> str:
-    """The error's text with the bundle's place taken out: a client may read it, and paths are none of its business."""
+def without_paths(error: Exception, words: Mapping[Path, str]) -> str:
+    """The error's text with a word for each path: a client may read it, and paths are none of its business."""
     text = str(error)
-    for place in (bundle, bundle.resolve()):
-        text = text.replace(str(place), "bundle")
+    for path, word in words.items():
+        for place in (path, path.resolve()):
+            text = text.replace(str(place), word)
     return text

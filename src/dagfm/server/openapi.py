@@ -35,6 +35,10 @@ def description(repository: Repository) -> dict[str, Any]:
     for model in repository.models.values():
         paths[f"/v2/repository/models/{model.name}/load"] = _post("Load what lies at the model's place", {}, 400)
         paths[f"/v2/repository/models/{model.name}/unload"] = _post("Serve nothing under this name", {})
+        paths[f"/v2/repository/models/{model.name}/patch"] = _post(
+            "Patch the version that the patch in the body is for",
+            {"type": "string", "format": "binary"}, 400, 403, 408, 409, 413, 415, 429, kind="application/octet-stream",
+        )  # fmt: skip
         for version in (None, *model.versions):
             served = model.latest if version is None else model.versions[version]
             if served is not None:
@@ -189,7 +193,9 @@ def _get(summary: str, *statuses: int, kind: str = "application/json") -> dict[s
     return {"get": {"summary": summary, "responses": _responses(statuses, kind)}}
 
 
-def _post(summary: str, body: dict[str, Any], *statuses: int, example: Any = None) -> dict[str, Any]:
+def _post(
+    summary: str, body: dict[str, Any], *statuses: int, example: Any = None, kind: str = "application/json"
+) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": body}
     if example is not None:
         content["example"] = example
@@ -197,7 +203,7 @@ def _post(summary: str, body: dict[str, Any], *statuses: int, example: Any = Non
     return {
         "post": {
             "summary": summary,
-            "requestBody": {"required": needed, "content": {"application/json": content}},
+            "requestBody": {"required": needed, "content": {kind: content}},
             "responses": _responses(statuses, "application/json"),
         }
     }

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from dagfm.errors import DagfmError, listed
+from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.answers import RefusedError
 from dagfm.server.canary import check_whole, load_checked
-from dagfm.server.models import Change, Model, Served, without_path
+from dagfm.server.models import Change, Model, Served, without_paths
 from dagfm.server.settings import Settings
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import fingerprint, locate
@@ -82,10 +82,7 @@ class Repository:
                     continue
                 versions[version] = Served(name, version, mark, self._load(bundle, mark, verify))
             except Exception as error:  # whatever is wrong with a bundle must not end what is served
-                told = isinstance(error, DagfmError | OSError)
-                log.warning("model %s: not loaded: %s", name, error, exc_info=None if told else error)
-                reason = without_path(error, bundle) if told else "it cannot be loaded; the server's log says why"
-                failures[label or _mark(bundle)] = reason
+                failures[label or _mark(bundle)] = _told(name, error, bundle)
                 if label in old.versions:
                     versions[label] = old.versions[label]
         if not versions:
@@ -94,18 +91,52 @@ class Repository:
                 log.warning("model %s: %s holds no bundle now", name, self.sources[name])
             versions = dict(old.versions)
         ordered = dict(sorted(versions.items(), key=lambda pair: _order(pair[0])))
-        return self._prepare(Model(name, MappingProxyType(ordered), failures))
+        return self._prepare(Model(name, MappingProxyType(ordered), failures), tuple(failures))
 
-    def _prepare(self, model: Model) -> Change:
+    def adopt(self, name: str, version: str, base: str, mark: str, folder: Path) -> Change:
+        """Prepare the bundle in ``folder``, whose fingerprint is ``mark``, in the place of the version that is the
+        bundle ``base``, as ``prepare`` does otherwise."""
+        old = self._models[name]
+        versions, failures = dict(old.versions), dict(old.failures)
+        failures.pop(version, None)
+        copy = folder
+        try:
+            if version not in versions or versions[version].fingerprint != base:
+                raise InputError(f"version '{version}' was replaced meanwhile")
+            copy = self._snapshots.adopt(folder, mark)
+            scorer = load_checked(copy, mark, verify=False)
+            if version == base:
+                del versions[version]
+                version = mark
+            versions[version] = Served(name, version, mark, scorer)
+        except Exception as error:
+            failures[version] = _told(name, error, folder, copy)
+        refused = (version,) if version in failures else ()
+        return self._prepare(Model(name, MappingProxyType(versions), failures), refused)
+
+    def _prepare(self, model: Model, refused: tuple[str, ...] = ()) -> Change:
         old = self._models[model.name].versions
         change = Change(
             model,
             gone=tuple(version for version in old if version not in model.versions),
             fresh=tuple(version for version, one in model.versions.items() if old.get(version) is not one),
+            refused=refused,
         )
         with self._lock:
             self._prepared[model.name] = change
         return change
+
+    def place(self, name: str, version: str, mark: str) -> Path | None:
+        """Where a version that is the bundle ``mark`` lies at the model's path; None where another or none is there."""
+        bundle = locate(self.sources[name]).get("" if version == mark else version)
+        try:
+            return bundle if bundle is not None and fingerprint(bundle) == mark else None
+        except InputError:
+            return None
+
+    def source(self, name: str, version: str, mark: str) -> Path | None:
+        """What a version that is the bundle ``mark`` was loaded from; None where that is gone."""
+        return self._snapshots.find(mark) or self.place(name, version, mark)
 
     def _load(self, bundle: Path, mark: str, verify: bool) -> Scorer:
         place = self._snapshots.take(bundle, mark)
@@ -141,6 +172,15 @@ class Repository:
             self._models = MappingProxyType({**self._models, name: Model(name)})
         log.info("model %s: unloaded", name)
         return Change(self._models[name], gone=tuple(old.versions))
+
+
+def _told(name: str, error: Exception, *bundles: Path) -> str:
+    """Log why what lies at ``bundles`` is not served, and say as much of it as clients may read."""
+    told = isinstance(error, DagfmError | OSError)
+    log.warning("model %s: not loaded: %s", name, error, exc_info=None if told else error)
+    if not told:
+        return "it cannot be loaded; the server's log says why"
+    return without_paths(error, dict.fromkeys(bundles, "bundle"))
 
 
 def _mark(bundle: Path) -> str:

@@ -20,8 +20,10 @@ class Round:
     """One change on its way."""
 
     what: str
-    """load or unload."""
+    """load, unload or adopt."""
     model: str
+    staged: dict[str, Any] | None = None
+    """What all adopt."""
     tickets: list[tuple[Member, int]] = field(default_factory=list)
     """The clients' calls that wait for it: the worker that has each, and its number there."""
     phase: str = ""
@@ -33,16 +35,23 @@ class Rounds:
     """The changes in the order in which they were wished for, one after another."""
 
     def __init__(self, members: Callable[[], Iterable[Member]], ended: Callable[[Round, dict[str, Any]], None]) -> None:
-        """``members`` take part from the start of a round to its end; ``ended`` is told of each and how it went."""
+        """``members`` take part from the start of a round to its end; ``ended`` is told of each and how it went, before
+        those are that wait for it."""
         self._members, self._ended = members, ended
         self._queue: deque[Round] = deque()
         self._current: Round | None = None
 
-    def wish(self, what: str, model: str, ticket: tuple[Member, int] | None = None) -> None:
+    def wish(
+        self,
+        what: str,
+        model: str,
+        ticket: tuple[Member, int] | None = None,
+        staged: dict[str, Any] | None = None,
+    ) -> None:
         """Want a change; one that waits for its turn already is the same one."""
-        found = next((one for one in self._queue if (one.what, one.model) == (what, model)), None)
+        found = next((one for one in self._queue if (one.what, one.model, one.staged) == (what, model, staged)), None)
         if found is None:
-            found = Round(what, model)
+            found = Round(what, model, staged)
             self._queue.append(found)
         if ticket is not None:
             found.tickets.append(ticket)
@@ -66,20 +75,23 @@ class Rounds:
     def _begin(self) -> None:
         if self._current is None and self._queue:
             self._current = current = self._queue.popleft()
-            self._phase(current, "prepare" if current.what == "load" else "unload")
+            self._phase(current, "prepare" if current.what == "load" else current.what)
 
     def _phase(self, current: Round, phase: str) -> None:
         current.phase, current.reports = phase, []
         current.waiting = list(self._members())
         for member in list(current.waiting):
-            member.send(do=phase, model=current.model)
+            if phase == "adopt":
+                member.send(do=phase, model=current.model, staged=current.staged)
+            else:
+                member.send(do=phase, model=current.model)
         self._go_on(current)
 
     def _go_on(self, current: Round) -> None:
         if current.waiting:
             return
         agreed = len({report["digest"] for report in current.reports}) <= 1
-        if current.phase == "prepare":
+        if current.phase in ("prepare", "adopt"):
             self._phase(current, "commit" if agreed and current.reports else "abort")
             return
         if current.phase == "abort":
@@ -87,7 +99,7 @@ class Rounds:
         else:
             report = current.reports[0] if current.reports else {"failures": {"": "no worker is there"}}
         self._current = None
+        self._ended(current, report)
         for member, number in current.tickets:
             member.send(ticket=number, report=report)
-        self._ended(current, report)
         self._begin()

@@ -9,18 +9,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from dagfm.encoding.rows import Float32
+from dagfm.errors import DagfmError
 from dagfm.server import abilities, infer
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
 from dagfm.server.columns import as_rows
 from dagfm.server.compression import inflate
 from dagfm.server.drift import Drift
-from dagfm.server.messages import ExplainBody, PredictBody, RankBody, read
+from dagfm.server.messages import ExplainBody, PredictBody, RankBody, decoded, read, rows_apart
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
-from dagfm.server.settings import Limits
+from dagfm.server.settings import INLINE, Limits
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ EXPLAINED = 100
 PATHS = 100
 """Paths that it may ask for."""
 
+_PIECE = 128
+"""Rows of a large request that are read and scored at a time: a third of a millisecond each."""
 _SAMPLED = 256
 _SECONDS_BETWEEN_SAMPLES = 1.0
 
@@ -54,11 +59,37 @@ class Scoring:
     def predict(self, call: Call) -> Answer:
         """``POST /v1/models/NAME:predict``."""
         served, body = self._begin(call)
-        rows = read(body, PredictBody).rows
-        call.rows = self._checked(rows, "rows", self._limits.rows)
-        scores = served.scorer.predict(as_rows(rows, served.columns) if isinstance(rows, dict) else rows)
+        rows: Sequence[dict[str, Any]] | dict[str, list[Any]]
+        if len(body) > INLINE and (found := self._in_pieces(served, body)) is not None:
+            rows, scores = found
+            call.rows = len(scores)
+        else:
+            rows = read(body, PredictBody).rows
+            call.rows = self._checked(rows, "rows", self._limits.rows)
+            scores = served.scorer.predict(as_rows(rows, served.columns) if isinstance(rows, dict) else rows)
         self._count(served, rows, scores)
         return Answer(to_json({"scores": scores}))
+
+    def _in_pieces(self, served: Served, body: bytes) -> tuple[list[dict[str, Any]], Float32] | None:
+        """The first rows of a large request and the scores of all; None where anything is wrong with them.
+
+        Reading JSON and encoding its rows hold the interpreter from the event loop, so they take some rows at a time.
+        """
+        apart = rows_apart(body)
+        if not apart:
+            return None
+        self._checked(apart, "rows", self._limits.rows)
+        scores, first = [], []
+        for start in range(0, len(apart), _PIECE):
+            rows = decoded(apart[start : start + _PIECE])
+            if rows is None:
+                return None
+            try:
+                scores.append(served.scorer.predict(rows))
+            except DagfmError:  # which row it is, and what is right for all of them, only all of them can say
+                return None
+            first += rows if start < _SAMPLED else []
+        return first, np.concatenate(scores)
 
     def rank(self, call: Call) -> Answer:
         """``POST /v1/models/NAME:rank``."""

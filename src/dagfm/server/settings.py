@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+"""What the environment of a worker says unless it says otherwise."""
+
+INLINE = 128 << 10
+"""Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
+and small requests do not wait for it."""
+
+ALONE = 256 << 10
+"""The same where no other request is in hand: of one of 1,000 candidates changing threads would be a third."""
+
 
 class Limits(Struct, frozen=True):
     """What one request may cost; beyond it the answer is a 4xx."""
@@ -18,6 +28,8 @@ class Limits(Struct, frozen=True):
     """Bytes of bodies that a worker holds at a time, those that still arrive included (429)."""
     head: int = 64 << 10
     """Bytes of a request's first line and headers (431)."""
+    patch: int = 1 << 30
+    """Bytes of a patch (413), which goes to a file; ``seconds`` hold for each MiB of it."""
 
 
 class Settings(Struct, frozen=True):
@@ -35,5 +47,7 @@ class Settings(Struct, frozen=True):
     """Models that a call has unloaded, for a worker that replaces another."""
     copies: str | None = None
     """Folder of private copies of the bundles; None serves them where they lie."""
+    patches: bool = False
+    """Whether clients may patch what is served: who may, decides what is served."""
     current: dict[str, dict[str, str]] = {}
     """What the other workers serve, for one that joins them: of each model the fingerprints by version."""

@@ -48,6 +48,15 @@ class Snapshots:
             raise InputError(f"{bundle}: was replaced while it was copied")
         fresh.rename(to)
 
+    def adopt(self, bundle: Path, mark: str) -> Path:
+        """Make ``bundle``, whole and within the folder of the copies, the copy of ``mark``, unless there is one."""
+        assert self._folder is not None
+        copy = self._folder / mark
+        with FileLock(self._folder / f".{mark}.lock"):
+            if not copy.exists():
+                bundle.rename(copy)
+        return copy
+
     def find(self, mark: str) -> Path | None:
         """The copy of this fingerprint, if there is one."""
         copy = None if self._folder is None else self._folder / mark

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,15 +21,16 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.channel import Channel
+from dagfm.server.placing import exchange, remove_unfinished
 from dagfm.server.rounds import Round, Rounds
-from dagfm.server.settings import Settings
+from dagfm.server.settings import ONE_THREAD, Settings
 from dagfm.server.snapshots import Snapshots
-from dagfm.server.sources import Signature, signature
+from dagfm.server.sources import Signature, locate, signature
+from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 _AGAIN = 1.0
 """Seconds before a worker that could not start is started anew; doubled each time, up to ``_SELDOM``."""
 _SELDOM = 30.0
@@ -95,6 +97,9 @@ class Supervisor:
                 copies.mkdir()
                 self._settings = msgspec.structs.replace(self._settings, copies=str(copies))
                 self._snapshots = Snapshots(copies)
+            for path in self._settings.models.values():
+                for bundle in locate(Path(path)).values():
+                    remove_unfinished(bundle)
             self._handled = {name: signature(Path(path)) for name, path in self._settings.models.items()}
             inbox, outbox = socket.socketpair()
             inbox.setblocking(False)
@@ -139,7 +144,7 @@ class Supervisor:
         return max(0.0, min(moments) - now)
 
     def _start(self) -> None:
-        environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ, _MULTIPROCESS: self._folder}
+        environment = {**ONE_THREAD, **os.environ, _MULTIPROCESS: self._folder}
         settings = msgspec.structs.replace(
             self._settings,
             unloaded=tuple(sorted(self._unloaded)),
@@ -162,7 +167,9 @@ class Supervisor:
             elif "ready" in message:
                 self._joined(worker, message["digests"])
             elif "ask" in message:
-                self._rounds.wish(message["ask"], message["model"], (worker, message["ticket"]))
+                self._rounds.wish(message["ask"], message["model"], (worker, message["ticket"]), message["staged"])
+            elif message["done"] == "catch_up":
+                self._caught_up(message["model"], message["report"]["digest"])
             else:
                 self._rounds.done(worker, message["report"])
 
@@ -170,10 +177,15 @@ class Supervisor:
         worker.ready, self._pause = True, _AGAIN
         for name, digest in digests.items():
             if self._digests.setdefault(name, digest) != digest and name not in self._unloaded:
-                self._rounds.wish("load", name)  # the bundle changed while it started
+                # What is served changed while it started.
+                worker.send(do="catch_up", model=name, current=_marks(self._digests[name]))
         if self._started is not None and sum(one.ready for one in self._workers) == self._count:
             self._started()
             self._started = None
+
+    def _caught_up(self, name: str, digest: str) -> None:
+        if digest != self._digests[name] and name not in self._unloaded:
+            self._rounds.wish("load", name)  # where bundles are served where they lie, they are found there alone
 
     def _lost(self, worker: Worker) -> None:
         self._selector.unregister(worker.channel)
@@ -210,11 +222,14 @@ class Supervisor:
             self._digests[one.model] = ""
             return
         if not report.get("versions"):
-            self._handled.pop(one.model, None)  # they did not agree: look again
+            if one.what == "load":
+                self._handled.pop(one.model, None)  # they did not agree: look again
             return
         self._unloaded.discard(one.model)
         self._digests[one.model] = report["digest"]
         self._snapshots.keep_only({mark for digest in self._digests.values() for mark in _marks(digest).values()})
+        if one.staged is not None and report["fresh"]:
+            self._replace(one.model, msgspec.convert(one.staged, Staged))
         if report["fresh"]:
             log.info("model %s: all workers serve version %s", one.model, listed(report["fresh"]))
         for version, reason in report["failures"].items():
@@ -222,6 +237,15 @@ class Supervisor:
                 "model %s: version %s refused (%s); served as before: %s",
                 one.model, version or "next", reason, listed(report["versions"]),
             )  # fmt: skip
+
+    def _replace(self, name: str, staged: Staged) -> None:
+        """Put the patched bundle, which all workers serve, at the model's path too, so that the next start finds it."""
+        if staged.fresh is None or staged.target is None:
+            return
+        old = exchange(Path(staged.fresh), Path(staged.target), staged.base)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+            self._handled[name] = signature(Path(self._settings.models[name]))
 
     def _signalled(self, numbers: set[int]) -> None:
         wanted = numbers & {signal.SIGTERM, signal.SIGINT}

@@ -28,6 +28,7 @@ from dagfm.server.loop import Server
 from dagfm.server.metrics import Metrics
 from dagfm.server.repository import Repository
 from dagfm.server.settings import Settings
+from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,13 @@ class Commands:
         self._tickets = itertools.count()
         self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Future[Report]]] = {}
 
-    async def change(self, what: str, model: str) -> Report:
+    async def change(self, what: str, model: str, staged: Staged | None = None) -> Report:
         """Have all workers change a model, this one included."""
         loop = asyncio.get_running_loop()
         ticket = next(self._tickets)
         answer: asyncio.Future[Report] = loop.create_future()
         self._waiting[ticket] = loop, answer
-        if not self._channel.send(ask=what, model=model, ticket=ticket):
+        if not self._channel.send(ask=what, model=model, ticket=ticket, staged=msgspec.to_builtins(staged)):
             raise DagfmError("the server is about to end")
         return await answer
 
@@ -68,8 +69,16 @@ class Commands:
                     loop, answer = self._waiting.pop(message["ticket"])
                     loop.call_soon_threadsafe(answer.set_result, msgspec.convert(message["report"], Report))
                 else:
-                    report = getattr(self._changes, message["do"])(message["model"])
-                    self._channel.send(done=message["do"], report=msgspec.to_builtins(report))
+                    report = msgspec.to_builtins(self._done(**message))
+                    self._channel.send(done=message["do"], model=message["model"], report=report)
+
+    def _done(self, do: str, model: str, staged: Any = None, current: Any = None) -> Report | None:
+        if do == "adopt":
+            return self._changes.adopt(model, msgspec.convert(staged, Staged))
+        if do == "catch_up":
+            return self._changes.catch_up(model, current)
+        report: Report | None = getattr(self._changes, do)(model)
+        return report
 
 
 def main(control: int, listening: int) -> int:

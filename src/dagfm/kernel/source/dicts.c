@@ -235,14 +235,13 @@ static int encode_several(const dagfm_encoding *in, const dagfm_field *field, co
 }
 
 static int encode_cells(const dagfm_encoding *in, const reading *from) {
+    if (put_absent(in, 0, in->rows) != DONE) return NOT_COVERED;
     for (int64_t i = 0; i < in->fields; i++) {
+        if (in->children[i] < 0) continue;
         const dagfm_field *const field = in->field + i;
-        const int64_t child = in->children[i];
-        const cell *const cells = from->cells + (child < 0 ? 0 : child) * in->rows;
+        const cell *const cells = from->cells + in->children[i] * in->rows;
         int failed = DONE;
-        if (child < 0)
-            failed = put_nothing(in, field, 0, in->rows);
-        else if (field->kind == IDS)
+        if (field->kind == IDS)
             encode_ids(in, field, from, cells);
         else if (field->kind == ITEMS)
             failed = encode_several(in, field, from, cells);

@@ -65,15 +65,16 @@ static void encode_chunk(const dagfm_encoding *in, const struct ArrowSchema *sch
         for (int64_t i = 0; i < in->fields; i++) {
             const int64_t child = in->children[i];
             const dagfm_field *field = in->field + i;
-            if (in->status[i] != DONE || (child >= 0 && field->kind == ITEMS)) continue;
-            in->status[i] = (int8_t)(child < 0 ? put_nothing(in, field, before + first, part.rows)
-                                               : encode_field(in, field, schema->children[child],
-                                                              array->children[child], coded + i, part));
+            if (in->status[i] != DONE || child < 0 || field->kind == ITEMS) continue;
+            in->status[i] = (int8_t)encode_field(in, field, schema->children[child], array->children[child], coded + i,
+                                                 part);
         }
     }
+    const int absent = put_absent(in, before, array->length);
     for (int64_t i = 0; i < in->fields; i++) {
         const int64_t child = in->children[i], column = in->field[i].column;
         free(coded[i].ids);
+        if (child < 0) in->status[i] = (int8_t)(in->status[i] | absent);
         if (in->status[i] != DONE || child < 0 || in->field[i].kind != ITEMS) continue;
         int (*const encode)(const dagfm_tokens *, const struct ArrowSchema *, const struct ArrowArray *, int64_t *,
                             dagfm_values *) = schema->children[child]->dictionary ? encode_coded_items : encode_items;

@@ -76,4 +76,15 @@ static inline int put_nothing(const dagfm_encoding *in, const dagfm_field *field
     return DONE;
 }
 
+#define NEAR 64 /* rows whose ids stay in the first cache while one field after the other is put there */
+
+/* Rows from `first` on of all fields that have no column. */
+static inline int put_absent(const dagfm_encoding *in, int64_t first, int64_t rows) {
+    for (int64_t done = 0; done < rows; done += NEAR)
+        for (int64_t i = 0; i < in->fields; i++)
+            if (in->children[i] < 0 && put_nothing(in, in->field + i, first + done, rows - done < NEAR ? rows - done : NEAR))
+                return NOT_COVERED;
+    return DONE;
+}
+
 #endif

@@ -57,8 +57,9 @@ class Explainer:
         frame = to_frame(rows, origin)
         encoded = self._encode(frame, origin, frozenset())
         served = self._serve(encoded)
-        lacking = {one: self._encode(frame, origin, frozenset([one])) for one in self._schema.columns}
-        missing = {column: sigmoid(self._serve(rows)) for column, rows in lacking.items()}
+        missing = {
+            one: sigmoid(self._serve(self._encode(frame, origin, frozenset({one})))) for one in self._schema.columns
+        }
         found: list[Explanation] = []
         for start in range(0, len(encoded), CHUNK):
             part = slice(start, start + CHUNK)

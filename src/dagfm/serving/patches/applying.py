@@ -13,18 +13,22 @@ from dagfm import __version__
 from dagfm.encoding.encoder_file import index_file, read_encoder, read_schema, vocabulary_file
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError
-from dagfm.files import MANIFEST, digest, lies_within, open_sealed, read_json, replacing_directory
+from dagfm.files import MANIFEST, digest, flush, lies_within, open_sealed, read_json, replacing_directory
 from dagfm.serving.bundle import FORMAT, KIND, bundle_in, check_target
 from dagfm.serving.patches.arrays import patched_arrays
 from dagfm.serving.patches.container import PatchReader, Way
 from dagfm.serving.patches.differences import table_rows
 from dagfm.serving.patches.vocabularies import patched_vocabulary, write_index
 
+_MANIFEST = 1 << 24
+"""Bytes of a manifest at most; those there are have thousands."""
 
-def apply(old: str | Path, patch: str | Path, new: str | Path) -> None:
+
+def apply(old: str | Path, patch: str | Path, new: str | Path, most: int | None = None) -> None:
     """Write to ``new`` the bundle that ``patch`` was made for, given the bundle ``old``, or the run that holds it.
 
-    ``new`` may be ``old``: it is replaced when the new bundle is complete and every checksum is right.
+    ``new`` may be ``old``: it is replaced when the new bundle is complete and every checksum is right. A patch that
+    leads to more than ``most`` bytes is refused before they are written: a small one can speak of very many.
     Raises InputError where ``patch`` is damaged, was made for another bundle than ``old``, or names a file outside of
     its bundle; where ``old`` is damaged; and where ``new`` exists and is no bundle. Nothing is left behind then.
     """
@@ -37,7 +41,8 @@ def apply(old: str | Path, patch: str | Path, new: str | Path) -> None:
         open_sealed(base, KIND, FORMAT)
         _check_base(reader, path, base)
         with replacing_directory(target) as fresh:
-            _Applier(reader, path, base, fresh).apply()
+            _Applier(reader, path, base, fresh).apply(most)
+            flush(fresh)
 
 
 def _check_base(reader: PatchReader, path: Path, base: Path) -> None:
@@ -55,7 +60,7 @@ class _Applier:
     def __init__(self, reader: PatchReader, path: Path, base: Path, fresh: Path) -> None:
         self._reader, self._path, self._base, self._fresh = reader, path, base, fresh
 
-    def apply(self) -> None:
+    def apply(self, most: int | None) -> None:
         """Fill the fresh folder and check it."""
         ways = self._reader.contents.files
         for name in ways:
@@ -64,6 +69,9 @@ class _Applier:
         files = self._manifest()
         if set(files) != set(ways):
             raise InputError(f"{self._path}: holds other files than its manifest; the patch is damaged")
+        whole = sum(max(0, int(one["bytes"])) for one in files.values())
+        if most is not None and whole > most:
+            raise InputError(f"{self._path}: leads to a bundle of {whole} bytes, at most {most} are taken")
         for name, way in ways.items():
             (self._fresh / name).parent.mkdir(parents=True, exist_ok=True)
             self._file(name, way, files[name]["bytes"])
@@ -81,11 +89,15 @@ class _Applier:
 
     def _manifest(self) -> dict[str, Any]:
         """The files of the newer manifest, which is written first."""
-        path = self._fresh / MANIFEST
-        data = b""
-        while hashlib.sha256(data).hexdigest() != self._reader.contents.result:
-            data += self._reader.part()
-        path.write_bytes(data)
+        path, found, size = self._fresh / MANIFEST, hashlib.sha256(), 0
+        with path.open("wb") as file:
+            while found.hexdigest() != self._reader.contents.result:
+                part = self._reader.part()
+                found.update(part)
+                size += len(part)
+                if size > _MANIFEST:
+                    raise InputError(f"{self._path}: its manifest does not end; the patch is damaged")
+                file.write(part)
         files: dict[str, Any] = read_json(path)["files"]
         return files
 
@@ -110,7 +122,7 @@ class _Applier:
         else:
             older = table_rows(read_encoder(self._base), read_encoder(self._fresh))
             with path.open("wb") as file:
-                for piece in patched_arrays(self._base / name, self._reader.part, older, self._path):
+                for piece in patched_arrays(self._base / name, self._reader.part, older, self._path, size):
                     file.write(piece)
 
     def _owner(self, name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagfm.encoding.rows import Int64
+from dagfm.errors import InputError
 from dagfm.serving.patches.differences import Base, differences, patched
 from dagfm.serving.weights import Placed, mapped, placed
 
@@ -34,13 +35,15 @@ def array_parts(old: Path, new: Path, older: Int64) -> Iterator[bytes]:
         yield from differences(base, rows, one.kind.itemsize)
 
 
-def patched_arrays(old: Path, take: Callable[[], bytes], older: Int64, name: Path) -> Iterator[bytes]:
-    """The bytes of the file that the parts which ``take`` gives were made of, in order.
+def patched_arrays(old: Path, take: Callable[[], bytes], older: Int64, name: Path, size: int) -> Iterator[bytes]:
+    """The ``size`` bytes of the file that the parts which ``take`` gives were made of, in order.
 
     Raises InputError, where it is about the parts naming ``name``, when these are of other files.
     """
     head = take()
-    arrays, _ = placed(np.frombuffer(head, np.uint8), name)
+    arrays, beginning = placed(np.frombuffer(head, np.uint8), name)
+    if beginning + (arrays[-1].end if arrays else 0) != size:
+        raise InputError(f"{name}: speaks of arrays that are no file of {size} bytes; the patch is damaged")
     yield head
     before = mapped(old)
     for one in arrays:

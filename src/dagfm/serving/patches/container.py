@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dagfm.errors import InputError
@@ -19,7 +19,8 @@ _MOST = 1 << 26
 _MAGIC = b"dagfm patch\x00"
 _SIZES = struct.Struct("<II")
 _END = struct.Struct("<Q32s")
-_CODEC = pa.Codec("zstd", compression_level=9)
+_LEVEL = 6
+"""Of zlib, which every Python has; zstd's level 9 makes patches that are no smaller."""
 
 
 Way = Literal["same", "whole", "arrays", "vocabulary", "index"]
@@ -53,7 +54,7 @@ class PatchWriter:
     def part(self, data: bytes) -> None:
         """Append up to ``PART`` bytes and some more, compressed."""
         assert len(data) <= _MOST, f"a part of {len(data)} bytes"
-        packed = _CODEC.compress(data, asbytes=True)
+        packed = zlib.compress(data, _LEVEL)
         self._write(_SIZES.pack(len(data), len(packed)))
         self._write(packed)
 
@@ -111,8 +112,11 @@ class PatchReader:
         size, packed = _SIZES.unpack(head)
         if size > _MOST or packed > self._parts_end - self._file.tell():
             raise InputError(f"{self._path}: a part of {size} bytes; the patch is damaged")
+        stream = zlib.decompressobj()
         try:
-            data: bytes = _CODEC.decompress(self._file.read(packed), size, asbytes=True)
-        except OSError as error:  # of Arrow
+            data = stream.decompress(self._file.read(packed), size + 1)
+        except zlib.error as error:
             raise InputError(f"{self._path}: {error}; the patch is damaged") from None
+        if len(data) != size or not stream.eof:
+            raise InputError(f"{self._path}: a part is not of the {size} bytes that it speaks of; the patch is damaged")
         return data

@@ -49,7 +49,7 @@ def patched_vocabulary(old: Vocabulary, take: Callable[[], bytes]) -> Vocabulary
     try:
         (size,) = np.frombuffer(take(), np.int64)
         steps = [_step(old, start, take) for start in range(0, int(size), _STEP)]
-    except (ValueError, IndexError, pl.exceptions.PolarsError) as error:
+    except (ValueError, IndexError, OverflowError, StopIteration, pl.exceptions.PolarsError) as error:
         raise InputError(f"it changes another vocabulary ({error}); the patch is damaged") from None
     tokens = [tokens for tokens, _ in steps] or [pl.Series([], dtype=pl.String)]
     counts = [counts for _, counts in steps] or [np.zeros(0, np.int64)]

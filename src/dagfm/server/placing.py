@@ -1,0 +1,52 @@
+"""Patched bundles on disk: beside the bundle that they are to replace, and then in its place."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+from pathlib import Path
+
+from dagfm.errors import InputError
+from dagfm.files import flush, put_in_place
+from dagfm.server.sources import fingerprint
+
+log = logging.getLogger(__name__)
+
+
+def beside(target: Path) -> Path:
+    """A place for the next bundle at ``target``, from which it can be renamed there."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.patched.tmp")
+
+
+def remove_unfinished(target: Path) -> None:
+    """Remove what servers that were killed have left beside ``target``."""
+    for left in target.parent.glob(f".{target.name}.*.patched.tmp*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def copy_beside(bundle: Path, target: Path) -> Path | None:
+    """Copy ``bundle`` beside ``target``; None, and a line in the log, where that cannot be written."""
+    fresh = beside(target)
+    try:
+        shutil.copytree(bundle, fresh)
+        flush(fresh)
+    except OSError as error:  # shutil.Error is one
+        log.warning("%s: cannot be replaced by the patched bundle (%s)", target, error)
+        shutil.rmtree(fresh, ignore_errors=True)
+        return None
+    return fresh
+
+
+def exchange(fresh: Path, target: Path, mark: str) -> Path | None:
+    """Put ``fresh`` in the place of the bundle ``target``, and return where that lies now.
+
+    None, and nothing is done, where ``target`` has another fingerprint than ``mark`` by now, or cannot be renamed.
+    """
+    try:
+        if fingerprint(target) == mark:
+            return put_in_place(fresh, target)
+        log.warning("%s: was replaced while the bundle there was patched, and is left as it is", target)
+    except (InputError, OSError) as error:
+        log.warning("%s: cannot be replaced by the patched bundle (%s)", target, error)
+    return None
