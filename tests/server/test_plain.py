@@ -172,7 +172,7 @@ def test_columns_of_any_name_are_ignored(client: Client, scorer: dagfm.Scorer, n
     """Polars ends the process where a name with a zero byte leaves it."""
     expected = scorer.predict([ROW])[0]
     table = {column: [cell] * 300 for column, cell in {**ROW, name: 5}.items()}
-    for rows in ([{**ROW, name: [1]}, {name: 1, **ROW}], table):
+    for rows in ([{**ROW, name: [1]}, {name: [2], **ROW}], table):
         found = client.post(PREDICT, {"rows": rows})
         assert found.json["scores"] == pytest.approx([expected] * len(found.json["scores"]), abs=1e-6)
     assert client.post(EXPLAIN, {"rows": [{**ROW, name: 5}]}).json["explanations"][0]["probability"] == pytest.approx(
