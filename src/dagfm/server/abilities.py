@@ -18,17 +18,8 @@ def rank(
     scorer: Scorer, context: Mapping[str, Any], candidates: Candidates, top: int | None
 ) -> tuple[Indices, Float32]:
     """The ``top`` best of ``candidates`` for one ``context``: their indices, best first, and their scores."""
-    ranked = scorer.rank(context, _as_columns(candidates), top=top)
+    ranked = scorer.rank(context, candidates, top=top)
     return ranked.indices, ranked.scores
-
-
-def _as_columns(candidates: Candidates) -> Candidates:
-    """A list of candidates as columns, which the scorer's ``rank`` encodes several times faster; a key that only some
-    have is a missing value of the others, in both."""
-    if isinstance(candidates, Mapping) or not candidates:
-        return candidates
-    names = dict.fromkeys(name for candidate in candidates for name in candidate)
-    return {name: [candidate.get(name) for candidate in candidates] for name in names} if names else candidates
 
 
 def unknown_counts(schema: Schema, rows: Rows) -> dict[str, tuple[int, int]]:

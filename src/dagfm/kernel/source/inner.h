@@ -154,41 +154,26 @@ INLINE void layer_rows(const int m, const enum purpose purpose, const columns *i
 
 /* The gradient of the head's weights for the states of a layer: += the sum over rows of grad H_t. */
 static void weigh_head(const dagfm_call *call, states h, const float *grad, float *grad_head, int64_t rows) {
-#define NODES(n)                                                                                       \
-    do {                                                                                               \
-        vec weighed[4];                                                                                \
-        UNROLL for (int j = 0; j < n; j++) weighed[j] = load(grad_head + (s + j) * LANES);             \
-        for (int64_t r = 0; r < rows; r++) {                                                           \
-            const vec given = all(grad[r]);                                                            \
-            UNROLL for (int j = 0; j < n; j++) weighed[j] += load(cell(h, r, s + j)) * given;          \
-        }                                                                                              \
-        UNROLL for (int j = 0; j < n; j++) store(grad_head + (s + j) * LANES, weighed[j]);             \
-    } while (0)
-    ALL_NODES(call->fields);
-#undef NODES
+    for (int64_t s = 0; s < call->fields; s++) {
+        vec weighed = load(grad_head + s * LANES);
+        for (int64_t r = 0; r < rows; r++) weighed += load(cell(h, r, s)) * grad[r];
+        store(grad_head + s * LANES, weighed);
+    }
 }
 
 /* The same for the last layer, H_L = H0 ⊙ A_L, and from the gradient of its summed states to those of A_L and H0. */
 static void turn_back(const dagfm_call *call, const float *grads, int64_t width, states h0, states sums, states back,
                       states grad_h0, const float *grad, float *grad_head, int64_t rows) {
-#define NODES(n)                                                                                       \
-    do {                                                                                               \
-        vec weighed[4];                                                                                \
-        UNROLL for (int j = 0; j < n; j++) weighed[j] = grad ? load(grad_head + (s + j) * LANES) : (vec){0}; \
-        for (int64_t r = 0; r < rows; r++) {                                                           \
-            const vec given = grad ? all(grad[r]) : (vec){0};                                          \
-            UNROLL for (int j = 0; j < n; j++) {                                                       \
-                const vec of_sums = all(grads[r * width + s + j]);                                     \
-                const vec initial = load(cell(h0, r, s + j)), last = load(cell(sums, r, s + j));       \
-                store(cell(back, r, s + j), of_sums * initial);                                        \
-                store(cell(grad_h0, r, s + j), of_sums * last);                                        \
-                weighed[j] += initial * last * given;                                                  \
-            }                                                                                          \
-        }                                                                                              \
-        UNROLL for (int j = 0; grad && j < n; j++) store(grad_head + (s + j) * LANES, weighed[j]);     \
-    } while (0)
-    ALL_NODES(call->fields);
-#undef NODES
+    for (int64_t s = 0; s < call->fields; s++) {
+        vec weighed = {0};
+        for (int64_t r = 0; r < rows; r++) {
+            const vec of_sums = all(grads[r * width + s]), initial = load(cell(h0, r, s)), last = load(cell(sums, r, s));
+            store(cell(back, r, s), of_sums * initial);
+            store(cell(grad_h0, r, s), of_sums * last);
+            if (grad) weighed += initial * last * grad[r];
+        }
+        if (grad) store(grad_head + s * LANES, load(grad_head + s * LANES) + weighed);
+    }
 }
 
 /* What the gradient of H_t is for: the layers below, or, of H0, the gradient of what the states start from. */
