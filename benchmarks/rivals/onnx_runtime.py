@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from kernel import peak_step
+from kernel import peak_steps
 from memorize import untrained
 from networks import ReferenceDAGFM, in_turns
 from preparation import DAGFM as COMMAND
@@ -113,7 +113,7 @@ def measure(scorer: Scorer, message: str, ids: np.ndarray, folder: Path, seconds
         for one in sessions:
             np.testing.assert_allclose(one.run(None, {"ids": some})[0], steps[0](), rtol=1e-3, atol=1e-4)
             steps.append(partial(one.run, None, {"ids": some}))
-        with peak_step() as (peak, work):
+        with peak_steps() as (peak, _, work):
             ours, *theirs, most = in_turns([*steps, peak], seconds, min)
         share = (multiply_adds * count / ours) / (work / most)
         print(
