@@ -47,9 +47,9 @@ def evaluate_files(
     with LabelledRows.open(scorer, rows, options, tables, converting) as labelled:
 
         def judged(some: Scored) -> _Judged:
-            found = labelled.labels(some)
+            logits, found = some.logits(), labelled.labels(some)
             weights = None if found.weights is None else found.weights[found.kept]
-            return _Judged(len(some.table), some.logits[found.kept], found.clicks[found.kept], weights)
+            return _Judged(len(some.table), logits[found.kept], found.clicks[found.kept], weights)
 
         raw = labelled.raw
         count, logits, clicks = 0, np.empty(len(raw.log)), np.empty(len(raw.log), np.float32)

@@ -128,4 +128,4 @@ def _written(task: Task, form: Output, parts: Parts, at_once: int, some: Scored)
 
 def _with_probability(task: Task, some: Scored) -> pa.Table:
     kept = some.table.select(list(task.keep))
-    return kept.append_column(PROBABILITY, pa.array(sigmoid(some.logits).astype(np.float32)))
+    return kept.append_column(PROBABILITY, pa.array(sigmoid(some.logits()).astype(np.float32)))

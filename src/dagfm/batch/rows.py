@@ -34,8 +34,12 @@ class Scored:
     """Which of all rows, from 0, the first one is."""
     table: pa.Table
     """Their columns (n), text in dictionaries."""
-    logits: Float64
-    """(n,), calibrated."""
+    scorer: Scorer
+    origin: str
+
+    def logits(self) -> Float64:
+        """Score them: (n,), calibrated."""
+        return self.scorer.served_logits(self.table, self.origin)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class RawRows:
         return min(16, max(1, CELLS // len(self.columns) // CHUNK)) * CHUNK
 
     def each(self, work: Callable[[Scored], R], start: int = 0) -> Iterator[R]:
-        """``work`` of ``at_once`` rows after the other from row ``start`` on, read, scored and worked on ahead of the
+        """``work`` of ``at_once`` rows after the other from row ``start`` on, read and worked on ahead of the
         caller.
 
         Raises InputError naming file and row for a cell that its field, or ``work``, refuses.
@@ -97,6 +101,6 @@ class RawRows:
 
     def _worked(self, work: Callable[[Scored], R], table: pa.Table, first: int) -> R:
         try:
-            return work(Scored(first, table, self.scorer.served_logits(table, self.log.origin)))
+            return work(Scored(first, table, self.scorer, self.log.origin))
         except BadValueError as error:
             raise InputError(f"{self.log.locate(first + error.row)}: {error.problem}") from None

@@ -77,8 +77,8 @@ def _sample(scorer: Scorer, file: str, options: FileOptions, tables: Mapping[str
     with LabelledRows.open(scorer, file, options, tables, log.info) as labelled:
 
         def kept(some: Scored) -> tuple[Rows, Labelled]:
-            found = labelled.labels(some)
-            return scorer.encode(some.table, file).take(np.flatnonzero(found.kept)), found
+            encoded, found = scorer.encode(some.table, file), labelled.labels(some)
+            return encoded.take(np.flatnonzero(found.kept)), found
 
         parts = list(labelled.raw.each(kept))
     clicks = np.concatenate([np.empty(0, np.float32), *(found.clicks[found.kept] for _, found in parts)])

@@ -12,6 +12,7 @@ from dagfm.config import Config
 from dagfm.data.dataset import Dataset, Prepared
 from dagfm.metrics import sigmoid
 from dagfm.nn.dagfm import resolve_connect
+from dagfm.run.held_back import evenly
 from dagfm.serving.bundle import Bundle
 from dagfm.serving.golden import with_golden
 from dagfm.serving.reference import reference_of
@@ -39,15 +40,16 @@ def bundle_of(config: Config, view: View, student: Trained) -> Bundle:
         "tables": sorted(config.data.tables),
     }
     calibration = {"scale": 1.0, "shift": Sampling.of(config.data.negatives).shift}
-    return with_golden(Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card))
+    return Bundle(view.encoder, network, load(student.weights.read_bytes()), calibration, card)
 
 
-def with_reference(bundle: Bundle, view: View, prepared: Prepared, sampling: Sampling) -> Bundle:
-    """``bundle`` with the distributions of its fields and scores on validation rows, as the whole log has them."""
-    part = prepared.valid
-    chosen = np.arange(0, len(part), max(1, -(-len(part) // _ROWS)))
+def completed(bundle: Bundle, view: View, prepared: Prepared, sampling: Sampling) -> Bundle:
+    """``bundle`` with what its own scores tell: the distributions of its fields and scores on validation rows, as the
+    whole log has them, and golden rows."""
+    part, scorer = prepared.valid, Scorer(bundle)
+    chosen = evenly(len(part), _ROWS)
     rows = view.pick(part.rows.take(chosen))
-    scores = sigmoid(Scorer(bundle).served_encoded(rows)).astype(np.float32)
+    scores = sigmoid(scorer.served_encoded(rows)).astype(np.float32)
     weights = None if part.weights is None else part.weights[chosen]
     _, amounts = sampling.judged(Dataset(rows, part.labels[chosen], weights))
-    return replace(bundle, reference=reference_of(view.encoder, rows, scores, amounts))
+    return with_golden(replace(bundle, reference=reference_of(view.encoder, rows, scores, amounts)), scorer)

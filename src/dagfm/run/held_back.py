@@ -10,6 +10,7 @@ import numpy as np
 from dagfm.config import load_config
 from dagfm.data.dataset import Dataset, Prepared
 from dagfm.encoding.encoder import Encoder
+from dagfm.encoding.rows import Indices
 from dagfm.encoding.selection import Selection, encoder_without
 from dagfm.files import MANIFEST, read_json
 from dagfm.serving.comparison import Sample
@@ -62,5 +63,10 @@ def held_back(bundle: Path, encoder: Encoder) -> Sample | None:
 
 def _sample(what: str, dataset: Dataset, sampling: Sampling) -> Sample:
     labels, weights = sampling.judged(dataset)
-    chosen = np.arange(0, len(labels), max(1, -(-len(labels) // _ROWS)))
+    chosen = evenly(len(labels), _ROWS)
     return Sample(what, dataset.rows.take(chosen), labels[chosen], None if weights is None else weights[chosen])
+
+
+def evenly(count: int, most: int) -> Indices:
+    """At most so many of ``count`` rows, at even distances from the first one on."""
+    return np.arange(0, count, max(1, -(-count // most)))

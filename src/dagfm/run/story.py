@@ -19,7 +19,7 @@ from dagfm.files import digest, read_json, write_json
 from dagfm.progress import Progress
 from dagfm.report.frontier import recommendation
 from dagfm.report.results import assemble
-from dagfm.run.bundling import bundle_of, with_reference
+from dagfm.run.bundling import bundle_of, completed
 from dagfm.run.directory import CONFIG, RESULTS, place_of
 from dagfm.run.evaluation import Evaluation
 from dagfm.run.frontier import Contender, frontier
@@ -210,7 +210,7 @@ class Story:
         bundle = bundle_of(self.config, self.view, student)
         if not holds(directory, bundle):
             sampling = Sampling.of(self.config.data.negatives)
-            write_bundle(directory, with_reference(bundle, self.view, self.prepared, sampling))
+            write_bundle(directory, completed(bundle, self.view, self.prepared, sampling))
 
     def _remove_bundles(self, keep: Collection[str]) -> None:
         """Remove the bundles of students that the configuration no longer names."""

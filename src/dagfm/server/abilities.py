@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 
-from dagfm.encoding.rows import Float32, Indices, Rows
+from dagfm.encoding.rows import Rows
 from dagfm.schema import UNKNOWN, Schema
-from dagfm.serving.scorer import Scorer
-
-Candidates = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-
-
-def rank(
-    scorer: Scorer, context: Mapping[str, Any], candidates: Candidates, top: int | None
-) -> tuple[Indices, Float32]:
-    """The ``top`` best of ``candidates`` for one ``context``: their indices, best first, and their scores."""
-    ranked = scorer.rank(context, candidates, top=top)
-    return ranked.indices, ranked.scores
 
 
 def unknown_counts(schema: Schema, rows: Rows) -> dict[str, tuple[int, int]]:

@@ -20,11 +20,11 @@ from dagfm.server.drift import Drift
 from dagfm.server.drift_told import DriftFigures
 from dagfm.server.endpoint import Desk, Endpoint
 from dagfm.server.lifecycle import Lifecycle
-from dagfm.server.metrics import MULTIPROCESS, Metrics
+from dagfm.server.metrics import Metrics
 from dagfm.server.patches import Patches
 from dagfm.server.repository import Repository
 from dagfm.server.scoring import Scoring
-from dagfm.server.settings import Limits, Settings
+from dagfm.server.settings import MULTIPROCESS, Limits, Settings
 from dagfm.server.sources import parse_models
 
 _MODEL = "/v2/models/{model}"

@@ -11,14 +11,12 @@ from prometheus_client.registry import Collector
 
 from dagfm.encoding.rows import Float32
 from dagfm.server.models import Change, Served
+from dagfm.server.settings import MULTIPROCESS
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SCORES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that has prometheus-client share figures between workers; read when it is imported."""
 
 
 class Metrics:

@@ -98,9 +98,9 @@ class Scoring:
         if asked.top is not None and asked.top < 0:
             raise RefusedError(400, f"top is {asked.top}, expected 0 or more")
         call.rows = self._checked(asked.candidates, "candidates", self._limits.rows)
-        indices, scores = abilities.rank(served.scorer, asked.context, asked.candidates, asked.top)
+        ranked = served.scorer.rank(asked.context, asked.candidates, top=asked.top)
         self._metrics.rows.labels(served.model, served.label).inc(call.rows)
-        return Answer(to_json({"indices": indices, "scores": scores}))
+        return Answer(to_json({"indices": ranked.indices, "scores": ranked.scores}))
 
     def explain(self, call: Call) -> Answer:
         """``POST /v1/models/NAME:explain``."""

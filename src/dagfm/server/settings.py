@@ -7,6 +7,9 @@ from msgspec import Struct
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 """What the environment of a worker says unless it says otherwise."""
 
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that has prometheus-client share figures between workers; read when it is imported."""
+
 INLINE = 128 << 10
 """Bytes up to which a body is scored where it arrived; a larger one goes to a thread, which costs more, so that probes
 and small requests do not wait for it."""

@@ -23,14 +23,13 @@ from dagfm.errors import DagfmError, InputError, listed
 from dagfm.server.channel import Channel
 from dagfm.server.placing import exchange, remove_unfinished
 from dagfm.server.rounds import Round, Rounds
-from dagfm.server.settings import ONE_THREAD, Settings
+from dagfm.server.settings import MULTIPROCESS, ONE_THREAD, Settings
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import Signature, locate, signature
 from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
 
-_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _AGAIN = 1.0
 """Seconds before a worker that could not start is started anew; doubled each time, up to ``_SELDOM``."""
 _SELDOM = 30.0
@@ -144,7 +143,7 @@ class Supervisor:
         return max(0.0, min(moments) - now)
 
     def _start(self) -> None:
-        environment = {**ONE_THREAD, **os.environ, _MULTIPROCESS: self._folder}
+        environment = {**ONE_THREAD, **os.environ, MULTIPROCESS: self._folder}
         settings = msgspec.structs.replace(
             self._settings,
             unloaded=tuple(sorted(self._unloaded)),

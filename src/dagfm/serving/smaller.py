@@ -74,7 +74,7 @@ def export(
         "measured": comparison.told(),
     }
     card = {**bundle.card, "weights": weights}
-    write_bundle(target, with_golden(replace(smaller, card=card)), QUICK if indexes else np.inf)
+    write_bundle(target, with_golden(replace(smaller, card=card), after), QUICK if indexes else np.inf)
     return Exported((_kind(bundle), kind), (sizes(directory), sizes(target)), comparison)
 
 

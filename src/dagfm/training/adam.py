@@ -79,7 +79,11 @@ class TorchAdam:
 
     def __init__(self, parameters: Decayed) -> None:
         self.parameters = parameters
-        groups = [{"params": [one], "weight_decay": decay} for one, decay in parameters.values()]
+        # A call of torch's moves a group, so parameters of one decay are one.
+        by_decay: dict[float, list[nn.Parameter]] = {}
+        for one, decay in parameters.values():
+            by_decay.setdefault(decay, []).append(one)
+        groups = [{"params": alike, "weight_decay": decay} for decay, alike in by_decay.items()]
         betas = MEAN, SQUARE
         self._adam = torch.optim.Adam(groups, betas=betas, eps=EPSILON, fused=True) if groups else None
 
