@@ -24,6 +24,7 @@ import torch
 
 from dagfm.config.networks import DAGFMConfig
 from dagfm.config.phases import PhaseConfig
+from dagfm.data.array_files import write_column
 from dagfm.data.batches import Batches
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import mapped
@@ -31,7 +32,6 @@ from dagfm.data.shuffle import WINDOW, Shuffle
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
-from dagfm.files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.schema import Field, Schema

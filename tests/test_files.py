@@ -8,22 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from dagfm.errors import InputError
-from dagfm.files import (
-    MANIFEST,
-    digest,
-    fingerprint,
-    open_sealed,
-    read_json,
-    replacing,
-    seal,
-    write_bytes,
-    write_column,
-    write_json,
-)
+from dagfm.files import MANIFEST, digest, fingerprint, open_sealed, read_json, replacing, seal, write_bytes, write_json
 
 
 def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
@@ -54,20 +42,6 @@ def test_the_old_file_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: p
     assert failed.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_column_is_written_in_parts(tmp_path: Path) -> None:
-    path = tmp_path / "a.npy"
-    values = np.arange(10)
-    write_column(path, np.float32, 10, (values[start : start + 4] for start in range(0, 10, 4)))
-    found = np.load(path, allow_pickle=False)
-    assert found.dtype == np.float32
-    assert np.array_equal(found, values)
-    with pytest.raises(AssertionError, match="6 values, 10 were announced"):
-        write_column(path, np.float32, 10, [values[:6]])
-    assert np.array_equal(np.load(path), values)
-    write_column(path, np.int32, 0, [])
-    assert np.load(path).shape == (0,)
 
 
 def test_json_round_trip_and_refusals(tmp_path: Path) -> None:

@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 from dagfm.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -97,28 +94,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, durably. Raises ValueError for NaN: JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
-
-
-def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write ``array`` as ``.npy``, durably."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        array = np.ascontiguousarray(array)
-        # Not numpy.save: when the disk is full, its error does not say so.
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(array.data)
-
-
-def write_column(path: Path, dtype: DTypeLike, length: int, parts: Iterable[NDArray[Any]]) -> None:
-    """Write ``parts``, ``length`` values in all, as one ``.npy`` (length,), durably, holding one part at a time."""
-    # Not a memory map: when the disk is full, that kills the process instead of raising.
-    written = 0
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (length,)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in parts:
-            file.write(np.ascontiguousarray(part, dtype).data)
-            written += len(part)
-        assert written == length, f"{path}: {written} values, {length} were announced"
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -356,7 +355,8 @@ import resource, signal, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 from pathlib import Path
 import numpy, polars
-from dagfm.files import replacing, write_array, write_bytes
+from dagfm.data.array_files import write_array
+from dagfm.files import replacing, write_bytes
 path = Path("big")
 writers = {
     "array": lambda: write_array(path, numpy.random.default_rng(0).normal(size=100_000)),
@@ -375,18 +375,6 @@ def test_the_systems_reason_for_a_failed_write_and_the_files_name_are_kept(folde
     done = subprocess.run([sys.executable, "-c", LIMITED, "100000", writer], capture_output=True, text=True, check=True)
     assert done.stdout == f"{errno.EFBIG} big\n"
     assert list(folder.iterdir()) == []
-
-
-def test_an_array_is_written_as_numpy_does(tmp_path: Path) -> None:
-    for array in (
-        np.arange(7, dtype=np.int32),
-        np.zeros((5, 0), np.float32),
-        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        np.array(3.5),
-    ):
-        files.write_array(tmp_path / "ours.npy", array)
-        np.save(tmp_path / "theirs.npy", np.ascontiguousarray(array))
-        assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
 
 
 def test_verbose_leaves_a_traceback_of_what_is_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from dagfm.data.recombine import Recombination, draw_pairs
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Rows
 from dagfm.encoding.spans import Spans
-from dagfm.files import write_column
+from dagfm.data.array_files import write_column
 from dagfm.nn.batch import Layout
 from dagfm.nn.model import CTRModel
 from dagfm.schema import Field, Schema

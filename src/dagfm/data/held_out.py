@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dagfm.data.array_files import write_array, write_column
 from dagfm.data.mapped import mapped
 from dagfm.encoding.beta import Beta
 from dagfm.encoding.rows import Indices, Int32
 from dagfm.encoding.statistics import Statistics, told
 from dagfm.encoding.values import Float64
-from dagfm.files import write_array, write_column
 
 FOLDER = "folds"
 FILES = ("ids", "clicks", "rows", "folds")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dagfm.config.models import Config
+from dagfm.data.array_files import write_array, write_column
 from dagfm.data.dataset import COUNTS, FORMAT, KIND, Prepared
 from dagfm.data.forecast import check_room, forecast
 from dagfm.data.held_out import FOLDER
@@ -33,7 +34,7 @@ from dagfm.encoding.encoder import Encoder, table_counts
 from dagfm.encoding.encoder_file import write_encoder
 from dagfm.encoding.rows import Float32, Int64
 from dagfm.errors import InputError
-from dagfm.files import seal, write_array, write_column
+from dagfm.files import seal
 from dagfm.progress import LoggedProgress, Progress
 from dagfm.schema import MISSING, UNKNOWN, Field, Schema
 

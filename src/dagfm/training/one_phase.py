@@ -8,10 +8,10 @@ from typing import Any
 
 from dagfm.config.networks import NetworkConfig
 from dagfm.config.phases import PhaseConfig
+from dagfm.data.array_files import write_array
 from dagfm.data.batches import Batches
 from dagfm.data.dataset import Dataset
 from dagfm.encoding.rows import Float32, Indices
-from dagfm.files import write_array
 from dagfm.nn.model import CTRModel
 from dagfm.training.checkpoint import remove_checkpoint, write_tensors
 from dagfm.training.judging import METRICS

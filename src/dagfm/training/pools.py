@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from dagfm.config import Config
+from dagfm.data.array_files import write_column
 from dagfm.data.dataset import Dataset
 from dagfm.data.prefetch import prefetch
 from dagfm.data.recombine import Recombination, draw_columns, draw_pairs, recombined
 from dagfm.data.shuffle import WINDOW
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.rows import Indices, Rows
-from dagfm.files import write_column
 from dagfm.training.scoring import CHUNK
 from dagfm.training.workshop import Workshop
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from dagfm.config.boosted import BoostedConfig
+from dagfm.data.array_files import write_column
 from dagfm.data.batches import Pool
 from dagfm.data.dataset import Dataset
 from dagfm.data.mapped import blocks, mapped
 from dagfm.data.recombine import Recombination
 from dagfm.encoding.rows import Float32
-from dagfm.files import read_json, write_column, write_json
+from dagfm.files import read_json, write_json
 from dagfm.training.calibration import Calibration, calibrate
 from dagfm.training.clipping import Clipping, clipping
 from dagfm.training.pools import FIELDS, SIDES, draw, kind_of_pool, pool_rows, recombined_chunks

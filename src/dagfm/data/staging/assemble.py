@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dagfm.data.array_file import ArrayFile
+from dagfm.data.array_files import ArrayFile
 from dagfm.data.mapped import blocks
 from dagfm.data.memory import give_back
 from dagfm.data.split import PARTS

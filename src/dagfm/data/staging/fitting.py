@@ -7,7 +7,7 @@ from math import fsum
 
 import numpy as np
 
-from dagfm.data.array_file import ArrayFile
+from dagfm.data.array_files import ArrayFile
 from dagfm.data.mapped import blocks, created, mapped
 from dagfm.data.split import TRAIN
 from dagfm.data.staging.chunks import Staged

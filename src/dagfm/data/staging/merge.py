@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from dagfm.data.array_file import ArrayFile
+from dagfm.data.array_files import ArrayFile
 from dagfm.data.mapped import created, mapped
 from dagfm.data.split import PARTS, TRAIN
 from dagfm.data.staging.chunks import Chunk, Staged
