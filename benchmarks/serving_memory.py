@@ -2,7 +2,8 @@
 
 An untrained student of ten fields with ``--ids`` tokens together, D 16, depth 3. How long ``dagfm.load`` takes in a new
 process, its first score included, and ``dagfm serve`` until it answers; then the memory (PSS: what processes share is
-counted once) of a server with one and with ten workers, after the same requests, which read every part of the bundle.
+counted once) of a server with one and with ten workers, that of the process they are forked from included, after the
+same requests, which read every part of the bundle.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def serve(bundle: Path, workers: int, port: int, *more: str) -> list[str]:
 
 
 def memory(bundle: Path, workers: int, requests: list[bytes]) -> float:
-    """MB of all workers after each has answered about as much as one alone; connections are spread by the kernel."""
+    """MB of all processes after each worker has answered about as much as one alone; the system spreads connections."""
     port = free_port()
     with running(serve(bundle, workers, port, "--no-copy"), port) as process:
         while len(children(process.pid)) < workers:
@@ -96,7 +97,7 @@ def memory(bundle: Path, workers: int, requests: list[bytes]) -> float:
             for request in requests:
                 Connection(port)(request)
         time.sleep(2)
-        return sum(map(pss, children(process.pid))) / 1e6
+        return sum(map(pss, [process.pid, *children(process.pid)])) / 1e6
 
 
 def main() -> None:
@@ -121,7 +122,7 @@ def main() -> None:
             print(f"dagfm serve {' '.join(more)} until it answers: {min(taken):.2f} s at best of three")
         requests = bodies(options.ids, options.requests)
         one, many = (memory(bundle, workers, requests) for workers in (1, options.workers))
-        print(f"memory of one worker: {one:,.0f} MB, of {options.workers}: {many:,.0f} MB, {many / one:.2f} times")
+        print(f"memory with one worker: {one:,.0f} MB, with {options.workers}: {many:,.0f} MB, {many / one:.2f} times")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ class InputError(DagfmError):
     exit_code = 2
 
 
+def needs(command: str, extra: str, missing: ImportError) -> DagfmError:
+    """The error of a ``command`` whose packages, those of an ``extra``, are not all installed."""
+    return DagfmError(f"{command} needs more packages ({missing}): pip install 'dagfm[{extra}]'")
+
+
 def listed(valid: Iterable[object]) -> str:
     """The valid values as a readable list: ``a, b, c``."""
     return ", ".join(str(value) for value in valid)

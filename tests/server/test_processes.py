@@ -257,10 +257,19 @@ def test_an_idle_server_ends_at_once_on_interrupt(finished: Finished, tmp_path: 
 
 
 def test_workers_end_when_the_supervisor_is_killed(finished: Finished, tmp_path: Path) -> None:
-    with serving(tmp_path, f"m={finished.bundle}", "--drain", "0") as server:
-        (worker,) = server.workers()
+    """The one that took another's place, too: no worker holds the supervisor's end of another's channel."""
+    with serving(tmp_path, f"m={finished.bundle}", "--workers", "3", "--drain", "0") as server:
+        first = server.workers()
+        os.kill(first[0], signal.SIGKILL)
+        until(lambda: len(server.workers()) == 3 and first[0] not in server.workers() and metrics(server, 3.0))
+        workers = server.workers()
         server.end(signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{worker}/cmdline").exists() or not Path(f"/proc/{worker}/cmdline").read_text())
+        places = [Path(f"/proc/{worker}/cmdline") for worker in workers]
+        until(lambda: not any(place.exists() and place.read_text() for place in places))
+
+
+def test_the_supervisor_has_one_thread_since_workers_are_forked_from_it(two: Serving) -> None:
+    assert len(list(Path(f"/proc/{two.process.pid}/task").iterdir())) == 1
 
 
 def serve(*words: str) -> subprocess.CompletedProcess[str]:

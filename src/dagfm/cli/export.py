@@ -92,12 +92,12 @@ def export(
 
 def _write_graph(bundle: Path, onnx: Path) -> None:
     from dagfm.data.forecast import size_text
-    from dagfm.errors import DagfmError
+    from dagfm.errors import needs
 
     try:
         from dagfm.serving.onnx import export as exported
     except ImportError as error:
-        raise DagfmError(f"dagfm export --onnx needs more packages ({error}): pip install 'dagfm[onnx]'") from None
+        raise needs("dagfm export --onnx", "onnx", error) from None
 
     worst = exported(bundle, onnx)
     size = size_text(onnx.stat().st_size)

@@ -47,7 +47,7 @@ def serve(
     import logging
 
     from dagfm.cli.options import parse_size
-    from dagfm.errors import DagfmError, InputError
+    from dagfm.errors import InputError, needs
 
     try:
         from dagfm.server.listening import bind, check_exposure, url
@@ -55,7 +55,7 @@ def serve(
         from dagfm.server.sources import parse_models
         from dagfm.server.supervisor import Supervisor
     except ImportError as error:
-        raise DagfmError(f"dagfm serve needs more packages ({error}): pip install 'dagfm[serve]'") from None
+        raise needs("dagfm serve", "serve", error) from None
 
     log = logging.getLogger(__name__)
     token = None

@@ -8,8 +8,6 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client.multiprocess import mark_process_dead
 
-from dagfm.errors import DagfmError, InputError, listed
+from dagfm.errors import DagfmError, InputError, listed, needs
 from dagfm.server.channel import Channel
+from dagfm.server.forking import fork
 from dagfm.server.placing import exchange, remove_unfinished
 from dagfm.server.rounds import Round, Rounds
-from dagfm.server.settings import MULTIPROCESS, ONE_THREAD, Settings
+from dagfm.server.settings import Settings
+from dagfm.server.shared import import_shared
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import Signature, locate, signature
 from dagfm.server.staged import Staged
@@ -40,19 +39,28 @@ _GRACE = 5.0
 class Worker:
     """A worker process and the channel to it."""
 
-    def __init__(self, settings: Settings, listening: socket.socket, environment: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, close: list[Callable[[], object]]) -> None:
+        """``close`` is called in the new process, for what only the supervisor is to hold."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "dagfm.server.worker", str(theirs.fileno()), str(listening.fileno())]
-        # A new interpreter and no fork: polars and the kernel have threads, which a fork does not survive.
-        self.process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(), listening.fileno()), env=environment, stdin=subprocess.DEVNULL
-        )
+
+        def run() -> int:
+            from dagfm.server.worker import main  # noqa: PLC0415 - has polars start threads
+
+            return main(settings, Channel(theirs), listening)
+
+        self.pid = fork(run, [*close, ours.close])
         theirs.close()
         self.channel = Channel(ours)
         self.send = self.channel.send
         self.ready = False
-        level = logging.getLogger("dagfm").getEffectiveLevel()
-        self.send(settings=msgspec.to_builtins(settings), level=level)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, which a process that has just ended does not mind."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Wait for its end; the exit status, or less a signal's number."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 class Supervisor:
@@ -91,6 +99,10 @@ class Supervisor:
         """Serve. Raises InputError when a model cannot be loaded at the start."""
         with tempfile.TemporaryDirectory(prefix="dagfm-serve-") as folder:
             self._folder = folder
+            try:
+                import_shared(folder)
+            except ImportError as error:
+                raise needs("dagfm serve", "serve", error) from None
             if self._copy:
                 copies = Path(folder) / "bundles"
                 copies.mkdir()
@@ -103,6 +115,7 @@ class Supervisor:
             inbox, outbox = socket.socketpair()
             inbox.setblocking(False)
             outbox.setblocking(False)
+            self._wakeup = inbox.close, outbox.close
             signal.set_wakeup_fd(outbox.fileno())
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: None)
@@ -113,8 +126,8 @@ class Supervisor:
                     self._turn(inbox)
             finally:
                 for worker in self._workers:
-                    worker.process.kill()
-                    worker.process.wait()
+                    worker.send_signal(signal.SIGKILL)
+                    worker.wait()
 
     def _turn(self, inbox: socket.socket) -> None:
         now = time.monotonic()
@@ -129,7 +142,7 @@ class Supervisor:
         now = time.monotonic()
         if self._ending is not None and now >= self._ending:
             for worker in self._workers:
-                worker.process.kill()
+                worker.send_signal(signal.SIGKILL)
         elif self._poll and now >= self._next_look and self._ending is None:
             self._next_look = now + self._poll
             self._look()
@@ -143,13 +156,13 @@ class Supervisor:
         return max(0.0, min(moments) - now)
 
     def _start(self) -> None:
-        environment = {**ONE_THREAD, **os.environ, MULTIPROCESS: self._folder}
         settings = msgspec.structs.replace(
             self._settings,
             unloaded=tuple(sorted(self._unloaded)),
             current={name: _marks(digest) for name, digest in self._digests.items()},
         )
-        worker = Worker(settings, self._listening, environment)
+        others = (worker.channel.close for worker in self._workers)
+        worker = Worker(settings, self._listening, [self._selector.close, *self._wakeup, *others])
         self._workers.append(worker)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
@@ -189,15 +202,17 @@ class Supervisor:
     def _lost(self, worker: Worker) -> None:
         self._selector.unregister(worker.channel)
         worker.channel.close()
-        status = worker.process.wait()
+        status = worker.wait()
         self._workers.remove(worker)
         self._rounds.leave(worker)
-        mark_process_dead(worker.process.pid, self._folder)  # type: ignore[no-untyped-call]
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - reads the environment
+
+        mark_process_dead(worker.pid, self._folder)  # type: ignore[no-untyped-call]
         if self._ending is not None:
             return
         if self._started is not None:
             raise DagfmError(f"a worker ended with status {status} before it could serve; its messages are above")
-        log.error("worker %d ended with status %d; another takes its place", worker.process.pid, status)
+        log.error("worker %d ended with status %d; another takes its place", worker.pid, status)
         if worker.ready:
             self._starts.append(0.0)
         else:
@@ -259,7 +274,7 @@ class Supervisor:
         log.info("ending%s", "" if at_once else f": new requests are still answered for {drain:g} seconds")
         self._ending = time.monotonic() + drain + self._settings.limits.seconds + _GRACE
         for worker in self._workers:
-            worker.process.send_signal(signal.SIGINT if at_once else signal.SIGTERM)
+            worker.send_signal(signal.SIGINT if at_once else signal.SIGTERM)
 
 
 def _marks(digest: str) -> dict[str, str]:

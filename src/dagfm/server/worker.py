@@ -1,4 +1,4 @@
-"""A worker process: ``python -m dagfm.server.worker CONTROL LISTENING``, file descriptors that the supervisor gives.
+"""What a worker process does, which the supervisor forks.
 
 It loads and warms every model before it accepts, so a connection never meets a worker that cannot answer.
 """
@@ -81,16 +81,12 @@ class Commands:
         return report
 
 
-def main(control: int, listening: int) -> int:
+def main(settings: Settings, channel: Channel, listening: socket.socket) -> int:
     """Serve until SIGTERM; 2 where a model cannot be loaded at the start."""
-    channel = Channel(socket.socket(fileno=control))
-    (first,) = channel.receive() or [{}]
-    settings = msgspec.convert(first["settings"], Settings)
     sys.setswitchinterval(_SWITCH)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
-    logging.basicConfig(level=first["level"], format="%(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(max(first["level"], logging.WARNING))
+    logging.getLogger("uvicorn").setLevel(max(log.getEffectiveLevel(), logging.WARNING))
     repository, metrics, lifecycle = Repository(settings), Metrics(), Lifecycle()
     changes = Changes(repository, metrics)
     for name in settings.models:
@@ -113,17 +109,8 @@ def main(control: int, listening: int) -> int:
     server = Server(app, settings.limits, lifecycle, settings.drain, tell)
     threading.Thread(target=commands.obey, name="commands", daemon=True).start()
     try:
-        server.run([socket.socket(fileno=listening)])
+        server.run([listening])
     except OSError as error:
         channel.send(failed=f"cannot listen: {error.strerror}")
         return 1
     return 0
-
-
-def _arguments() -> tuple[Any, ...]:
-    return tuple(map(int, sys.argv[1:3]))
-
-
-if __name__ == "__main__":
-    # Not by way of the interpreter's end, which waits for the thread that may be scoring still.
-    os._exit(main(*_arguments()))
