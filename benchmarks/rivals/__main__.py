@@ -25,6 +25,7 @@ RIVALS = {
     "lightgbm_trees": ("lightgbm",),
     "catboost_trees": ("catboost",),
     "xlearn_ffm": ("xlearn",),
+    "lightgbm_over_ffm": ("lightgbm", "xlearn"),
 }
 """Modules here, and what they import; those after the first two score and train on MovieLens 1M."""
 SIMULATED = ("onnx_runtime", "fuxictr_dcnv2")

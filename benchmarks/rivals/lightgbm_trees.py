@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -23,10 +24,14 @@ SETTINGS = {
 TREES, FOLDS = 1000, 5
 
 
+def folds_of(data: MovieLens) -> NDArray[np.int64]:
+    """(n,) the fold of each training row."""
+    return np.random.default_rng(0).integers(FOLDS, size=len(data.prepared.train))
+
+
 def columns(data: MovieLens) -> dict[str, NDArray[np.float32]]:
     """(n, columns) of the train, valid and test rows; a training row's click rates are those of the other folds."""
-    prepared, encoder = data.prepared, data.prepared.encoder
-    folds = np.random.default_rng(0).integers(FOLDS, size=len(prepared.train))
+    prepared, encoder, folds = data.prepared, data.prepared.encoder, folds_of(data)
     tallies, of_train = [], []
     for fields in tallied_fields("auto", encoder, len(prepared.train)):
         tally, values = Tally.of(fields, prepared.train, encoder, folds, FOLDS)
@@ -44,16 +49,24 @@ def columns(data: MovieLens) -> dict[str, NDArray[np.float32]]:
     return found
 
 
+def grown(
+    data: MovieLens, found: dict[str, NDArray[np.float32]], settings: dict[str, Any], categories: list[int]
+) -> lightgbm.Booster:
+    """Trees over these columns of the train rows, as many as are best on the valid rows."""
+    train = lightgbm.Dataset(
+        found["train"], np.asarray(data.prepared.train.labels), categorical_feature=categories or "auto"
+    )
+    valid = lightgbm.Dataset(found["valid"], np.asarray(data.prepared.valid.labels), reference=train)
+    stop = lightgbm.early_stopping(30, verbose=False)
+    return lightgbm.train(settings, train, TREES, valid_sets=[valid], callbacks=[stop])
+
+
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     data = MovieLens(options.data, options.run)
     started = time.process_time()
     found = columns(data)
-    ids = [data.names().index(name) for name in ("user_id", "movie_id")]
-    train = lightgbm.Dataset(found["train"], np.asarray(data.prepared.train.labels), categorical_feature=ids)
-    valid = lightgbm.Dataset(found["valid"], np.asarray(data.prepared.valid.labels), reference=train)
-    stop = lightgbm.early_stopping(30, verbose=False)
-    trees = lightgbm.train(SETTINGS, train, TREES, valid_sets=[valid], callbacks=[stop])
+    trees = grown(data, found, SETTINGS, [data.names().index(name) for name in ("user_id", "movie_id")])
     seconds = time.process_time() - started
 
     def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
