@@ -318,7 +318,7 @@ def test_evaluate_applies_the_rule_that_the_bundle_was_trained_by(folder: Path) 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_a_bundle_that_is_none_is_newer_or_damaged(finished: Finished, folder: Path, verb: str) -> None:
     code, _, err = invoke(verb, "nowhere", finished.test_file)
-    assert (code, err) == (2, "error: nowhere: not a bundle: it has no manifest.json\n")
+    assert (code, err) == (2, "error: nowhere: no such bundle: there is nothing at this path\n")
     shutil.copytree(finished.bundle, "bundle")
     weights = Path("bundle/weights.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])

@@ -33,7 +33,7 @@ def export(
     ] = None,
     allow_loss: Annotated[
         float | None,
-        typer.Option(metavar="LOSS", min=0, help="Of AUC or logloss; beyond it, or 0.0001, nothing is written."),
+        typer.Option(metavar="LOSS", min=0, help="Most that AUC or logloss may lose (0.0001), else nothing is written."),
     ] = None,
     table: Tables = None,
     format: Format = None,
