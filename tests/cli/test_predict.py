@@ -90,7 +90,7 @@ def test_output_keeps_the_order_and_the_columns_asked_for(
 ) -> None:
     out = tmp_path / f"scores.{suffix}"
     keep = ("--keep", "item", "--keep", "user", "--keep", "click")
-    assert invoke("predict", finished.run, finished.test_file, "-o", out, *keep) == (0, "", "")
+    assert invoke("predict", finished.run, finished.test_file, "-o", out, *keep) == (0, "", f"{out}: 500 rows\n")
     read = {"csv": pl.read_csv, "tsv": lambda path: pl.read_csv(path, separator="\t"), "parquet": pl.read_parquet}
     scored = read[suffix](out)
     assert scored.columns == ["item", "user", "click", "probability"]

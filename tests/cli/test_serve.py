@@ -52,6 +52,22 @@ def test_a_size_that_is_none_is_said(finished: Finished) -> None:
     assert "'much': expected a size" in done.stderr
 
 
+def test_patches_are_made_where_nothing_else_than_serving_is_installed(finished: Finished, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "pandas", "pyarrow", "yaml"))
+from dagfm.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "patch", "make", finished.bundle, finished.bundle, "-o", tmp_path / "patch"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": SOURCE})
+    assert done.returncode == 0, done.stderr
+    command[-3:] = [tmp_path / "patch", "-o", tmp_path / "again"]
+    command[4:6] = ["apply", finished.bundle]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": SOURCE})
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_container_has_what_serving_imports(finished: Finished) -> None:
     """Of all that tests install, the packages of examples/serving alone, and what they need, are imported."""
     listed = (Path(__file__).parents[2] / "examples" / "serving" / "requirements.txt").read_text().splitlines()

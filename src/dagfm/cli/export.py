@@ -91,7 +91,7 @@ def export(
 
 
 def _write_graph(bundle: Path, onnx: Path) -> None:
-    from dagfm.data.forecast import size_text
+    from dagfm.progress import size_text
     from dagfm.errors import needs
 
     try:

@@ -29,7 +29,7 @@ def clean(
     import json
 
     from dagfm.cli.tables import plain_table
-    from dagfm.data.forecast import size_text
+    from dagfm.progress import size_text
     from dagfm.data.store import stored
     from dagfm.errors import InputError, listed
 
