@@ -37,7 +37,7 @@ from dagfm.files import write_bytes
         (
             ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"),
             1,
-            "error: No module named 'pyarrow': an environment for serving alone leaves out what reads files: pip install",
+            "error: No module named 'pyarrow': an environment for serving alone leaves out what reads files: pip",
         ),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume\n"),
     ],
@@ -62,7 +62,15 @@ def test_an_error_that_is_a_text_alone_is_told_with_its_file(capsys: pytest.Capt
     assert capsys.readouterr().err == "error: out.csv: no such folder\n"
 
 
-@pytest.mark.parametrize("bug", [ValueError("a bug"), ModuleNotFoundError("No module named 'dagfm.x'", name="dagfm.x"), OSError(errno.EIO, "Input/output error"), BrokenPipeError()])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        ValueError("a bug"),
+        ModuleNotFoundError("No module named 'dagfm.x'", name="dagfm.x"),
+        OSError(errno.EIO, "Input/output error"),
+        BrokenPipeError(),
+    ],
+)
 def test_a_bug_rises_with_its_traceback(bug: BaseException) -> None:
     with pytest.raises(type(bug)), reported():
         raise bug

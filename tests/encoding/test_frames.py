@@ -112,7 +112,7 @@ def test_no_rows() -> None:
         ({"a": 1, "b": 2}, r"request: column 'a' is the single value 1.*wrap one row in a list: \[row\]"),
         ({"a": "x"}, "column 'a' is the single value 'x'"),
         ({"a": [1], "b": [1, 2]}, "request: columns differ in length: a 1, b 2"),
-        ([{"a": 1}, 5], "request: item 2 is int, expected a dict with a row's values by column"),
+        ([{"a": 1}, 5], "request: item 2 is int, expected a dict for each row"),
         ([{}], "request: row 1 is empty"),
         ("a.csv", "request: got the path 'a.csv', expected a polars.*'dagfm predict' scores files"),
         (Path("a.csv"), "request: got the path 'a.csv', expected a polars"),

@@ -90,7 +90,7 @@ def _from_dicts(rows: Sequence[Any], origin: str) -> pl.DataFrame:
     names: dict[Any, None] = {}
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise InputError(f"{origin}: item {index + 1} is {type(row).__name__}, expected a dict with a row's values by column")
+            raise InputError(f"{origin}: item {index + 1} is {type(row).__name__}, expected a dict for each row")
         names.update(dict.fromkeys(row))
     if rows and not names:
         raise InputError(f"{origin}: row 1 is empty, expected a value for every field")
