@@ -147,6 +147,8 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     holds a missing, truncated or altered file.
     """
     path = directory / MANIFEST
+    if not directory.exists():
+        raise InputError(f"{directory}: no such {kind}: there is nothing at this path")
     if not path.is_file():
         raise InputError(f"{directory}: not a {kind}: it has no {MANIFEST}")
     manifest = read_json(path)

@@ -1,4 +1,4 @@
-"""What a long run tells its watcher: which part is running, how many rows are done, and a line an epoch."""
+"""What a long run tells its watcher: which part is running, how many rows are done, a line an epoch, sizes in words."""
 
 from __future__ import annotations
 
@@ -52,3 +52,12 @@ class LoggedProgress:
 
     def finish(self) -> None:
         self._title = ""
+
+
+def size_text(count: float) -> str:
+    """Bytes as a person reads them: ``1.5 GB``."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

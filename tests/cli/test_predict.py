@@ -90,7 +90,7 @@ def test_output_keeps_the_order_and_the_columns_asked_for(
 ) -> None:
     out = tmp_path / f"scores.{suffix}"
     keep = ("--keep", "item", "--keep", "user", "--keep", "click")
-    assert invoke("predict", finished.run, finished.test_file, "-o", out, *keep) == (0, "", "")
+    assert invoke("predict", finished.run, finished.test_file, "-o", out, *keep) == (0, "", f"{out}: 500 rows\n")
     read = {"csv": pl.read_csv, "tsv": lambda path: pl.read_csv(path, separator="\t"), "parquet": pl.read_parquet}
     scored = read[suffix](out)
     assert scored.columns == ["item", "user", "click", "probability"]
@@ -318,7 +318,7 @@ def test_evaluate_applies_the_rule_that_the_bundle_was_trained_by(folder: Path) 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_a_bundle_that_is_none_is_newer_or_damaged(finished: Finished, folder: Path, verb: str) -> None:
     code, _, err = invoke(verb, "nowhere", finished.test_file)
-    assert (code, err) == (2, "error: nowhere: not a bundle: it has no manifest.json\n")
+    assert (code, err) == (2, "error: nowhere: no such bundle: there is nothing at this path\n")
     shutil.copytree(finished.bundle, "bundle")
     weights = Path("bundle/weights.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])

@@ -52,6 +52,24 @@ def test_a_size_that_is_none_is_said(finished: Finished) -> None:
     assert "'much': expected a size" in done.stderr
 
 
+def test_patches_are_made_where_nothing_else_than_serving_is_installed(finished: Finished, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("torch", "pandas", "pyarrow", "yaml"))
+from dagfm.cli import main
+main()
+"""
+    made, again = tmp_path / "patch", tmp_path / "again"
+    for words in (
+        ("make", finished.bundle, finished.bundle, "-o", made),
+        ("apply", finished.bundle, made, "-o", again),
+    ):
+        command = [sys.executable, "-c", code, "patch", *words]
+        environment = {**os.environ, "PYTHONPATH": SOURCE}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_container_has_what_serving_imports(finished: Finished) -> None:
     """Of all that tests install, the packages of examples/serving alone, and what they need, are imported."""
     listed = (Path(__file__).parents[2] / "examples" / "serving" / "requirements.txt").read_text().splitlines()

@@ -34,6 +34,11 @@ from dagfm.files import write_bytes
         (OSError(errno.ENOSPC, "No space left on device"), 1, "disk full: No space left"),
         (PermissionError(errno.EACCES, "Permission denied", "out.csv"), 1, "error: out.csv: Permission denied\n"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", "runs"), 1, "error: runs: Is a directory\n"),
+        (
+            ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"),
+            1,
+            "error: No module named 'pyarrow': an environment for serving alone leaves out what reads files: pip",
+        ),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume\n"),
     ],
 )
@@ -57,7 +62,15 @@ def test_an_error_that_is_a_text_alone_is_told_with_its_file(capsys: pytest.Capt
     assert capsys.readouterr().err == "error: out.csv: no such folder\n"
 
 
-@pytest.mark.parametrize("bug", [ValueError("a bug"), OSError(errno.EIO, "Input/output error"), BrokenPipeError()])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        ValueError("a bug"),
+        ModuleNotFoundError("No module named 'dagfm.x'", name="dagfm.x"),
+        OSError(errno.EIO, "Input/output error"),
+        BrokenPipeError(),
+    ],
+)
 def test_a_bug_rises_with_its_traceback(bug: BaseException) -> None:
     with pytest.raises(type(bug)), reported():
         raise bug

@@ -104,9 +104,8 @@ def commands(text: str) -> Iterator[tuple[list[str], bool]]:
     for block in blocks(text):
         if block.language == "sh":
             for line in block.code.replace("\\\n", " ").splitlines():
-                words = shlex.split(re.split(r"[|>]|&&", line)[0], comments=True)
-                if words and words[0] == "dagfm":
-                    yield words[1:], True
+                if line.startswith("dagfm "):  # a line of another command may end within a quoted text
+                    yield shlex.split(re.split(r"[|>]|&&", line)[0], comments=True)[1:], True
     for span in spans(text):
         if span.startswith("dagfm "):
             yield shlex.split(span)[1:], False

@@ -93,6 +93,13 @@ def test_a_missing_field_is_named() -> None:
         ENCODER.encode(frame, "rows.csv")
 
 
+def test_all_missing_fields_are_named_at_once() -> None:
+    frame = to_frame(TRAINING).rename({"user": "usr"}).drop("item/id")
+    message = r"field 'user', field 'item/id' are missing; columns found: usr, .* Did you mean 'usr'\?$"
+    with pytest.raises(InputError, match=message):
+        ENCODER.encode(frame)
+
+
 def test_text_in_a_float_field_is_named() -> None:
     rows = [TRAINING[0], {**TRAINING[1], "Größe 🙂": "tall"}]
     with pytest.raises(InputError, match=r"rows\.csv: row 2: column 'Größe 🙂' holds 'tall', expected a number"):

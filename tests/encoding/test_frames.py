@@ -3,6 +3,7 @@ import decimal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -111,9 +112,10 @@ def test_no_rows() -> None:
         ({"a": 1, "b": 2}, r"request: column 'a' is the single value 1.*wrap one row in a list: \[row\]"),
         ({"a": "x"}, "column 'a' is the single value 'x'"),
         ({"a": [1], "b": [1, 2]}, "request: columns differ in length: a 1, b 2"),
-        ([{"a": 1}, 5], "request: item 2 is int, expected a polars, pandas or arrow table"),
+        ([{"a": 1}, 5], "request: item 2 is int, expected a dict for each row"),
         ([{}], "request: row 1 is empty"),
-        ("a.csv", "request: got str, expected a polars"),
+        ("a.csv", "request: got the path 'a.csv', expected a polars.*'dagfm predict' scores files"),
+        (Path("a.csv"), "request: got the path 'a.csv', expected a polars"),
         (None, "request: got NoneType"),
         ([{"a": ["x"]}, {"a": "y"}], "column 'a': row 2 holds 'y', but other rows hold lists"),
         ([{"a": [["x"]]}], "column 'a' holds lists of lists"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import html
 import json
+import shlex
 import threading
 import zlib
 from typing import Any
@@ -190,8 +192,42 @@ def test_the_page_lists_every_path(client: Client) -> None:
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     for path in described["paths"]:
-        assert path in page.body.decode()
+        assert ("/versions/" in path) != (f" {path}<" in page.body.decode())
     assert "/v1/models/m:rank" in described["paths"]
+
+
+def test_examples_are_of_known_values_and_answered_as_shown(client: Client) -> None:
+    tried = 0
+    for path, operations in client.get("/openapi.json").json["paths"].items():
+        body = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        if "example" in body:
+            answer = client.post(path, json.dumps(body["example"]).encode())
+            shown = operations["post"]["responses"]["200"]["content"]["application/json"].get("example")
+            assert answer.status == 200
+            assert shown is None or _rounded(answer.json) == shown
+            tried += 1
+    assert tried == 8  # predict, rank, explain and infer, with and without the version
+    row = client.get("/openapi.json").json["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]
+    explained = client.post("/v1/models/m:explain", json.dumps({**row["example"], "paths": 0}).encode()).json
+    assert {one["status"] for told in explained["explanations"] for one in told["values"].values()} == {"known"}
+
+
+def _rounded(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: _rounded(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_rounded(value) for value in told]
+    return float(f"{told:.4g}") if isinstance(told, float) else told
+
+
+def test_the_page_has_commands_that_a_shell_takes(client: Client) -> None:
+    page = html.unescape(client.get("/docs").body.decode())
+    commands = [line for line in page.split("<pre>")[1:] if line.startswith("curl ") and "-d '" in line]
+    assert len(commands) == 4
+    for command in commands:
+        words = shlex.split(command.partition("</pre>")[0])
+        path = words[1].removeprefix("http://").partition("/")[2]
+        assert client.post(f"/{path}", words[3].encode()).status == 200
 
 
 def test_large_requests_leave_the_event_loop_to_others(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:

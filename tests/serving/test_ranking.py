@@ -105,6 +105,11 @@ def test_top_are_the_first_of_all(scorer: Scorer) -> None:
             scorer.rank(context, twice, bad)
 
 
+def test_handles_tell_how_many_they_hold(scorer: Scorer) -> None:
+    handles = scorer.context(LOG[:3]), scorer.context({"user": "u1", "group": "x"}), scorer.candidates(LOG[:2])
+    assert list(map(repr, handles)) == ["<3 contexts>", "<1 context>", "<2 candidates>"]
+
+
 def test_no_candidates_and_no_contexts(scorer: Scorer) -> None:
     context = {"user": "u1", "group": "x"}
     assert scorer.rank(context, []).indices.shape == (0,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,10 @@ def test_the_scorer_gives_the_runs_own_figures(finished: Finished, scorer: dagfm
     teacher = np.load(finished.run / "teacher_logits" / "test.npy")
     assert metrics.logit_mse(teacher, logits) == pytest.approx(figures["logit_mse"], abs=1e-6)
     assert scorer.card["metrics"] == finished.served["metrics"]
+
+
+def test_a_scorer_says_what_it_is(scorer: dagfm.Scorer) -> None:
+    assert re.fullmatch(r"<dagfm.Scorer student \w+: 6 fields of columns user, .*price.*>", repr(scorer))
 
 
 def test_every_kind_of_table_scores_alike(scorer: dagfm.Scorer, rows: pl.DataFrame) -> None:
@@ -293,7 +298,7 @@ def test_a_bundle_of_a_newer_format_is_refused(finished: Finished, tmp_path: Pat
 def test_what_is_no_bundle_is_refused(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(dagfm.InputError, match="not a bundle"):
         dagfm.load(tmp_path)
-    with pytest.raises(dagfm.InputError, match=r"nowhere: not a bundle|no such"):
+    with pytest.raises(dagfm.InputError, match=r"nowhere: no such bundle: there is nothing"):
         dagfm.load(tmp_path / "nowhere")
     with pytest.raises(dagfm.InputError, match="expected a bundle, found finished phase"):
         dagfm.load(finished.run / "finetuning" / "student")

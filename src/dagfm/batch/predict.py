@@ -51,8 +51,8 @@ class Task:
             )
 
 
-def predict_file(task: Task, output: Path, progress: Progress, converting: Converting) -> None:
-    """Write the scores of all rows to ``output``, whole or not at all, in bounded memory.
+def predict_file(task: Task, output: Path, progress: Progress, converting: Converting) -> int:
+    """Write the scores of all rows to ``output``, whole or not at all, in bounded memory; returns how many they are.
 
     Parts of it are finished beside it; the same call goes on where another one, of the same bundle, files and options,
     was cut off, and ends in the same bytes. Raises InputError for everything that is wrong with the input, and for a
@@ -67,6 +67,7 @@ def predict_file(task: Task, output: Path, progress: Progress, converting: Conve
         _finish(rows, parts, partial(_written, task, form, parts, rows.at_once), progress)
         with replacing(output) as temporary:
             form.join(parts.finished(), temporary)
+        return len(rows.log)
 
 
 def predict_lines(task: Task, progress: Progress, converting: Converting) -> Iterator[bytes]:

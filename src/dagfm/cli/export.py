@@ -33,7 +33,9 @@ def export(
     ] = None,
     allow_loss: Annotated[
         float | None,
-        typer.Option(metavar="LOSS", min=0, help="Of AUC or logloss; beyond it, or 0.0001, nothing is written."),
+        typer.Option(
+            metavar="LOSS", min=0, help="Most that AUC or logloss may lose (0.0001); else nothing is written."
+        ),
     ] = None,
     table: Tables = None,
     format: Format = None,
@@ -91,8 +93,8 @@ def export(
 
 
 def _write_graph(bundle: Path, onnx: Path) -> None:
-    from dagfm.data.forecast import size_text
     from dagfm.errors import needs
+    from dagfm.progress import size_text
 
     try:
         from dagfm.serving.onnx import export as exported

@@ -16,6 +16,12 @@ from dagfm.errors import DagfmError, listed
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
+_LEFT_OUT = {
+    **dict.fromkeys(("pyarrow", "yaml"), "what reads files: pip install pyarrow pyyaml"),
+    "torch": "what trains: pip install torch",
+}
+"""Of the package's dependencies those that examples/serving does not install, by the name of their module."""
+
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 log = logging.getLogger(__name__)
@@ -50,6 +56,8 @@ def reported() -> Iterator[None]:
             _leave("interrupted; run the same command again to resume", INTERRUPTED)
         if isinstance(error, DagfmError):
             _leave(f"error: {error}", error.exit_code)
+        if isinstance(error, ModuleNotFoundError) and error.name in _LEFT_OUT:
+            _leave(f"error: {error}: an environment for serving alone leaves out {_LEFT_OUT[error.name]}", 1)
         if isinstance(error, OSError) and (message := _told(error)) is not None:
             _leave(f"error: {message}", 1)
         raise

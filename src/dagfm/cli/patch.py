@@ -24,7 +24,7 @@ def make(
     \b
     dagfm patch make runs/monday runs/tuesday -o tuesday.patch
     """
-    from dagfm.data.forecast import size_text
+    from dagfm.progress import size_text
     from dagfm.serving.patches import make as made
 
     found = made(old, new, output, portable)

@@ -46,7 +46,8 @@ def predict(
     options = file_options(format, separator, columns, encoding, quote)
     task = Task(bundle, rows, options, parse_tables(table), tuple(dict.fromkeys(keep or ())))
     if output is not None:
-        predict_file(task, output, progress_for_stderr(), log.info)
+        count = predict_file(task, output, progress_for_stderr(), log.info)
+        log.info("%s: %s rows", output, f"{count:,}")
         return
     for lines in predict_lines(task, progress_for_stderr(), log.info):
         _write(lines)

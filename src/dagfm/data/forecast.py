@@ -14,6 +14,7 @@ from dagfm.config.models import Config
 from dagfm.data.inputs import Inputs
 from dagfm.data.staging.codings import codings_of, factorized, number_fields
 from dagfm.errors import InputError
+from dagfm.progress import size_text
 from dagfm.schema import FIRST, Field
 
 CELLS_PER_SECOND = 15e6
@@ -85,15 +86,6 @@ def check_room(coming: Forecast, store: Path) -> None:
             f"{coming.table_rows:,} rows, this machine has {size_text(there)}; give fields with many values "
             "'min_count', 'max_size' or 'hash', or set a smaller embedding.size"
         )
-
-
-def size_text(count: float) -> str:
-    """Bytes as a person reads them: ``1.5 GB``."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def _table_rows(config: Config, inputs: Inputs) -> int:

@@ -162,12 +162,20 @@ def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collectio
 
 
 def check_columns(schema: Schema, columns: list[str], origin: str, without: Collection[str] = ()) -> None:
-    """Raise InputError where a field's column is none of ``columns``, nor of ``without``."""
-    for one in schema:
-        if one.cross is None and one.source not in columns and one.source not in without:
-            near = suggestion(one.source, columns)
-            what = f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
-            raise InputError(f"{origin}: {what} is missing; columns found: {listed(columns)}.{near}")
+    """Raise InputError naming all fields whose column is none of ``columns``, nor of ``without``."""
+    own = [one for one in schema if one.cross is None]
+    missing = [one for one in own if one.source not in columns and one.source not in without]
+    if not missing:
+        return
+    what = listed(
+        f"field '{one.name}'" if one.source == one.name else f"column '{one.source}' of field '{one.name}'"
+        for one in missing
+    )
+    # A column that is another field's own is no misspelling.
+    spare = [name for name in columns if all(name != one.source for one in own)]
+    near = "".join(dict.fromkeys(suggestion(one.source, spare) for one in missing))
+    verb = "is" if len(missing) == 1 else "are"
+    raise InputError(f"{origin}: {what} {verb} missing; columns found: {listed(columns)}.{near}")
 
 
 def table_counts(encoder: Encoder, by_field: Mapping[str, Int64]) -> Int64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,6 +67,8 @@ def _frame(rows: Any, origin: str) -> pl.DataFrame:
         return frame
     if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
         return _from_dicts(rows, origin)
+    if isinstance(rows, str | PathLike):
+        raise InputError(f"{origin}: got the path {str(rows)!r}, expected {ACCEPTED}; 'dagfm predict' scores files")
     raise InputError(f"{origin}: got {type(rows).__name__}, expected {ACCEPTED}")
 
 
@@ -87,7 +90,7 @@ def _from_dicts(rows: Sequence[Any], origin: str) -> pl.DataFrame:
     names: dict[Any, None] = {}
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise InputError(f"{origin}: item {index + 1} is {type(row).__name__}, expected {ACCEPTED}")
+            raise InputError(f"{origin}: item {index + 1} is {type(row).__name__}, expected a dict for each row")
         names.update(dict.fromkeys(row))
     if rows and not names:
         raise InputError(f"{origin}: row 1 is empty, expected a value for every field")

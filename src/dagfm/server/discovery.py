@@ -17,6 +17,7 @@ from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.messages import IndexBody, read
 from dagfm.server.metrics import CONTENT_TYPE, Metrics
 from dagfm.server.models import Model
+from dagfm.server.page import page
 from dagfm.server.repository import Repository
 
 
@@ -92,8 +93,9 @@ class Discovery:
         return Answer(to_json(openapi.description(self._repository)))
 
     def docs(self, call: Call) -> Answer:
-        """``GET /docs``: the same for eyes, without a script or anything from elsewhere."""
-        return Answer(openapi.page(openapi.description(self._repository)), 200, b"text/html; charset=utf-8")
+        """``GET /docs``: the same for eyes."""
+        base = f"http://{call.header(b'host')}{call.path.removesuffix('/docs')}"
+        return Answer(page(openapi.description(self._repository), base), 200, b"text/html; charset=utf-8")
 
 
 def inputs(columns: Mapping[str, Column]) -> list[dict[str, Any]]:

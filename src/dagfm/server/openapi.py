@@ -1,27 +1,39 @@
-"""The OpenAPI description of what is served, with the fields of each model, and the page that shows it."""
+"""The OpenAPI description of what is served, with the fields of each model."""
 
 from __future__ import annotations
 
-import html
-import json
-from collections.abc import Mapping
 from typing import Any, get_args
 
 from dagfm import __version__
 from dagfm.schema import Field, Schema
 from dagfm.server.datatypes import DATATYPES
+from dagfm.server.examples import examples
 from dagfm.server.infer import OUTPUT
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
 from dagfm.server.scoring import PATHS
 from dagfm.serving.explanation.explanation import Status
+from dagfm.serving.ranking import columns_of
 
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 
 
 def description(repository: Repository) -> dict[str, Any]:
     """OpenAPI 3.1 of every path, as the models are now."""
-    paths: dict[str, Any] = {
+    paths: dict[str, Any] = {}
+    for model in repository.models.values():
+        for version in (None, *model.versions):
+            served = model.latest if version is None else model.versions[version]
+            if served is not None:
+                paths |= _of_model(served, "" if version is None else f"/versions/{version}")
+    for model in repository.models.values():
+        paths[f"/v2/repository/models/{model.name}/load"] = _post("Load what lies at the model's place", {}, 400)
+        paths[f"/v2/repository/models/{model.name}/unload"] = _post("Serve nothing under this name", {})
+        paths[f"/v2/repository/models/{model.name}/patch"] = _post(
+            "Patch the version that the patch in the body is for",
+            {"type": "string", "format": "binary"}, 400, 403, 408, 409, 413, 415, 429, kind="application/octet-stream",
+        )  # fmt: skip
+    paths |= {
         "/v2": _get("Server metadata"),
         "/v2/health/live": _get("Whether the process answers"),
         "/v2/health/ready": _get("Whether it takes requests", 503),
@@ -32,17 +44,6 @@ def description(repository: Repository) -> dict[str, Any]:
         ),
         "/metrics": _get("Figures for Prometheus", kind="text/plain"),
     }
-    for model in repository.models.values():
-        paths[f"/v2/repository/models/{model.name}/load"] = _post("Load what lies at the model's place", {}, 400)
-        paths[f"/v2/repository/models/{model.name}/unload"] = _post("Serve nothing under this name", {})
-        paths[f"/v2/repository/models/{model.name}/patch"] = _post(
-            "Patch the version that the patch in the body is for",
-            {"type": "string", "format": "binary"}, 400, 403, 408, 409, 413, 415, 429, kind="application/octet-stream",
-        )  # fmt: skip
-        for version in (None, *model.versions):
-            served = model.latest if version is None else model.versions[version]
-            if served is not None:
-                paths |= _of_model(served, "" if version is None else f"/versions/{version}")
     return {
         "openapi": "3.1.0",
         "info": {"title": "dagfm", "version": __version__, "description": "Click probabilities of raw rows."},
@@ -54,29 +55,11 @@ def description(repository: Repository) -> dict[str, Any]:
     }
 
 
-def page(described: Mapping[str, Any]) -> bytes:
-    """The description as HTML that needs nothing else."""
-    parts = [
-        "<!doctype html><meta charset=utf-8><title>dagfm</title>",
-        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-        "code{background:#8882;padding:.1em .3em}pre{background:#8881;padding:.7em;overflow:auto}</style>",
-        f"<h1>dagfm {html.escape(__version__)}</h1><p>The same for programs: <a href=openapi.json>openapi.json</a></p>",
-    ]
-    for path, operations in described["paths"].items():
-        for method, operation in operations.items():
-            parts.append(f"<h3><code>{method.upper()} {html.escape(path)}</code></h3>")
-            parts.append(f"<p>{html.escape(operation['summary'])}</p>")
-            example = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-            if example is not None:
-                parts.append(f"<pre>{html.escape(json.dumps(example, indent=1))}</pre>")
-    return "\n".join(parts).encode()
-
-
 def _of_model(served: Served, version: str) -> dict[str, Any]:
     schema = served.scorer.schema
     v2, v1 = f"/v2/models/{served.model}{version}", f"/v1/models/{served.model}{version}"
-    row, example = _row(schema, schema.columns), dict.fromkeys(schema.columns)
-    rows = {"type": "array", "items": row}
+    shown = examples(served)
+    rows = {"type": "array", "items": _row(schema, schema.columns)}
     predict = _object({"rows": {"anyOf": [rows, _table(schema, schema.columns)]}}, ["rows"])
     tensor = _object(
         {
@@ -99,17 +82,10 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
         ["inputs"],
     )
     paths = {
-        v2: _get("Metadata: inputs, outputs, versions"),
-        f"{v2}/ready": _get("Whether the model takes requests", 503),
-        f"{v2}/infer": _post("Scores of rows given as tensors (Open Inference Protocol v2)", infer, 400, 413, 429),
-        f"{v1}:predict": _post(
-            "Click probabilities of raw rows", predict, 400, 413, 429, example={"rows": [example]}
-        ),
-        f"{v1}/drift": _get("How far requests lie from the rows that the model was made on"),
-        f"{v1}:explain": _explain(predict, {"rows": [example], "paths": 10}),
-    }  # fmt: skip
+        f"{v1}:predict": _post("Click probabilities of raw rows", predict, 400, 413, 429, shown=shown["predict"]),
+    }
     if schema.has_sides:
-        sides = {side: tuple(_columns(schema, side)) for side in ("context", "candidate")}
+        sides = {side: tuple(columns_of(schema, side)) for side in ("context", "candidate")}
         candidates = {"type": "array", "items": _row(schema, sides["candidate"])}
         ranked = _object(
             {
@@ -119,16 +95,19 @@ def _of_model(served: Served, version: str) -> dict[str, Any]:
             },
             ["context", "candidates"],
         )
-        shown = {
-            "context": dict.fromkeys(sides["context"]),
-            "candidates": [dict.fromkeys(sides["candidate"])],
-            "top": 10,
-        }
-        paths[f"{v1}:rank"] = _post("The best candidates for a context", ranked, 400, 413, 429, example=shown)
-    return paths
+        paths[f"{v1}:rank"] = _post("The best candidates for a context", ranked, 400, 413, 429, shown=shown["rank"])
+    return paths | {
+        f"{v1}:explain": _explain(predict, shown["explain"]),
+        f"{v1}/drift": _get("How far requests lie from the rows that the model was made on"),
+        f"{v2}/infer": _post(
+            "Scores of rows given as tensors (Open Inference Protocol v2)", infer, 400, 413, 429, shown=shown["infer"]
+        ),
+        v2: _get("Metadata: inputs, outputs, versions"),
+        f"{v2}/ready": _get("Whether the model takes requests", 503),
+    }
 
 
-def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
+def _explain(predict: dict[str, Any], shown: tuple[Any, Any]) -> dict[str, Any]:
     """The operation that takes what ``predict`` takes, and how many paths, and answers with sums."""
     number = {"type": "number"}
     numbers = {"type": "object", "additionalProperties": number}
@@ -147,7 +126,7 @@ def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
     explanations = {"type": "array", "items": _object(explanation, list(explanation))}
     most = {"type": "integer", "minimum": 0, "maximum": PATHS, "default": 10}
     body = _object({**predict["properties"], "paths": most}, predict["required"])
-    operation = _post("What each score is the sum of", body, 400, 413, 429, example=example)
+    operation = _post("What each score is the sum of", body, 400, 413, 429, shown=shown)
     answer = operation["post"]["responses"]["200"]["content"]["application/json"]
     answer["schema"] = _object({"explanations": explanations}, ["explanations"])
     return operation
@@ -155,11 +134,6 @@ def _explain(predict: dict[str, Any], example: Any) -> dict[str, Any]:
 
 def _several(*types: str, size: int) -> dict[str, Any]:
     return {"type": "array", "items": {"type": list(types)}, "minItems": size, "maxItems": size}
-
-
-def _columns(schema: Schema, side: str) -> list[str]:
-    fields = [one for one in schema if one.cross is None]
-    return list(dict.fromkeys(one.source for one in fields if (one.side == "candidate") == (side == "candidate")))
 
 
 def _row(schema: Schema, columns: tuple[str, ...]) -> dict[str, Any]:
@@ -194,19 +168,21 @@ def _get(summary: str, *statuses: int, kind: str = "application/json") -> dict[s
 
 
 def _post(
-    summary: str, body: dict[str, Any], *statuses: int, example: Any = None, kind: str = "application/json"
+    summary: str,
+    body: dict[str, Any],
+    *statuses: int,
+    shown: tuple[Any, Any] = (None, None),
+    kind: str = "application/json",
 ) -> dict[str, Any]:
+    """``shown``: an example of the body and of its answer, None for none."""
     content: dict[str, Any] = {"schema": body}
-    if example is not None:
-        content["example"] = example
+    responses = _responses(statuses, "application/json")
+    for place, example in zip((content, responses["200"]["content"]["application/json"]), shown, strict=True):
+        if example is not None:
+            place["example"] = example
     needed = bool(body.get("required"))
-    return {
-        "post": {
-            "summary": summary,
-            "requestBody": {"required": needed, "content": {kind: content}},
-            "responses": _responses(statuses, "application/json"),
-        }
-    }
+    request = {"required": needed, "content": {kind: content}}
+    return {"post": {"summary": summary, "requestBody": request, "responses": responses}}
 
 
 def _responses(statuses: tuple[int, ...], kind: str) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class Context:
     single: bool
     kept: Any
 
+    def __repr__(self) -> str:
+        return f"<{len(self.kept)} context{'' if len(self.kept) == 1 else 's'}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -45,6 +48,9 @@ class Candidates:
 
     owner: Prefixes
     kept: Any
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} candidate{'' if len(self) == 1 else 's'}>"
 
     def __len__(self) -> int:
         return int(self.kept.height) if isinstance(self.kept, pl.DataFrame) else len(self.kept)

@@ -13,6 +13,7 @@ import polars as pl
 from dagfm.encoding.compiled import CompiledEncoder, blank
 from dagfm.encoding.frames import arrow_table, to_frame
 from dagfm.encoding.rows import Float32, Rows
+from dagfm.errors import listed
 from dagfm.kernel.library import chosen_version
 from dagfm.metrics import Float64, sigmoid
 from dagfm.schema import Schema
@@ -40,6 +41,11 @@ class Scorer:
         self._encoded = EncodedScorer(network, table, self.schema, bundle.encoder.spans)
         reason = why_not(self.schema, bundle.network, chosen_version() is not None)
         self._prefixes = Prefixes(self.schema, self.encode, self.logits, reason or self._encoded.ranker())
+
+    def __repr__(self) -> str:
+        served, names = self.card.get("served", {}), listed(self.schema.columns)
+        told = " ".join(str(served[key]) for key in ("name", "phase") if key in served)
+        return f"<dagfm.Scorer {told}: {len(self.schema)} fields of columns {names}>"
 
     def warm_up(self) -> None:
         """Score and rank a row of nothing, so that the first request finds made what is made once.

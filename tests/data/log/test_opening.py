@@ -71,6 +71,17 @@ def test_parquet_without_rows_or_cut_is_refused(tmp_path: Path) -> None:
             opened(str(path), tmp_path)
 
 
+def test_parts_without_rows_are_passed_over_as_spark_writes_them(tmp_path: Path) -> None:
+    for number, part in enumerate((TABLE.clear(), TABLE[:1], TABLE.clear(), TABLE[1:])):
+        part.write_parquet(tmp_path / f"part-{number}.parquet")
+    log = opened(str(tmp_path), tmp_path / "store")
+    assert log.frame(["id", "n"]).equals(TABLE)
+    assert log.locate(1) == f"{tmp_path}/part-3.parquet: row 1"
+    TABLE.clear().rename({"n": "m"}).write_parquet(tmp_path / "part-0.parquet")
+    with pytest.raises(InputError, match=r"part-1\.parquet: columns differ from those of .*part-0\.parquet"):
+        opened(str(tmp_path), tmp_path / "store")
+
+
 def test_parquet_that_is_damaged_inside_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pl.DataFrame({"id": [f"user {row * 7919}" for row in range(1000)]}).write_parquet(path)

@@ -29,9 +29,9 @@ def clean(
     import json
 
     from dagfm.cli.tables import plain_table
-    from dagfm.data.forecast import size_text
     from dagfm.data.store import stored
     from dagfm.errors import InputError, listed
+    from dagfm.progress import size_text
 
     found = stored(folder / ".dagfm")
     doomed = [one for one in found if everything or (unfinished and not one.finished)]

@@ -37,6 +37,10 @@ def open_log(
     files = [_open(place, options, store, progress) for place in expand(paths)]
     kinds = _shared_kinds(files)
     origin = told(paths)
+    # Spark writes a part for every task, some of which had no rows.
+    files = [file for file in files if file.rows]
+    if not files:
+        raise InputError(f"{origin}: the table has no rows")
     sides: dict[str, Log] = {}
     for key, table in tables.items():
         side = open_log((table.path,), _table_options(table, options), NO_TABLES, store, progress)
@@ -65,8 +69,6 @@ def _open(place: Place, options: FileOptions, store: Path, progress: Progress | 
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty, expected rows")
     parts = [ParquetRows.open(path)] if format == "parquet" else converted(path, options, store, progress)
-    if not sum(part.rows for part in parts):
-        raise InputError(f"{path}: the table has no rows")
     # Some writers keep in the file what the folder's name says; the file's value has its type.
     partition = {name: value for name, value in place.partition.items() if name not in parts[0].kinds}
     return File(path, tuple(parts), partition)
