@@ -145,12 +145,15 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *words: str) -> Iterator[Serving]:
-    """``dagfm serve`` with these words, once it answers; killed at the end where it still runs."""
+def serving(folder: Path, *words: str, redirect: str = "") -> Iterator[Serving]:
+    """``dagfm serve`` with these words, once it answers; killed at the end where it still runs. ``redirect`` is what a
+    shell may do to its streams: ``<&-`` closes stdin."""
     port = free_port()
     log = folder / "serve.log"
     with log.open("wb") as file:
         command = [sys.executable, "-m", "dagfm", "serve", *words, "--port", str(port)]
+        if redirect:
+            command = ["sh", "-c", f'exec "$@" {redirect}', "sh", *command]
         source = str(Path(__file__).parents[1] / "src")
         environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stderr=file, stdout=file, env=environment, start_new_session=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+
+_LONG, _MANY = 100, 1000
 
 
 class DagfmError(Exception):
@@ -29,6 +32,9 @@ def listed(valid: Iterable[object]) -> str:
 
 
 def suggestion(word: str, valid: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` for the nearest valid word, or the empty string when none is near."""
-    near = get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    """`` Did you mean 'x'?`` for the nearest valid word, or the empty string when none is near.
+
+    Looks at the first thousand only, and for no word that is very long: either may come from a server's client.
+    """
+    near = get_close_matches(word, list(islice(valid, _MANY)), n=1, cutoff=0.6) if len(word) <= _LONG else []
     return f" Did you mean '{near[0]}'?" if near else ""

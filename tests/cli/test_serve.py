@@ -7,9 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clicks import Finished
+from typer.testing import CliRunner
+
+from dagfm.cli.app import app
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -68,6 +72,33 @@ main()
         environment = {**os.environ, "PYTHONPATH": SOURCE}
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("words", "logged"), [((), True), (("--quiet",), False)])
+def test_quiet_is_without_a_line_for_each_request(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], logged: bool
+) -> None:
+    told: list[Any] = []
+
+    class Fake:
+        def __init__(self, settings: Any, listening: Any, **others: Any) -> None:
+            told.append(settings)
+            listening.close()
+
+        def run(self) -> None:
+            return
+
+    monkeypatch.setattr("dagfm.server.supervisor.Supervisor", Fake)
+    done = CliRunner().invoke(app, [*words, "serve", f"m={finished.bundle}", "--port", "0"])
+    assert done.exit_code == 0
+    assert [settings.access_log for settings in told] == [logged]
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--drain", "--poll"])
+def test_endless_seconds_are_refused(finished: Finished, option: str) -> None:
+    done = CliRunner().invoke(app, ["serve", f"m={finished.bundle}", option, "inf"])
+    assert done.exit_code == 2
+    assert option in done.stderr
 
 
 def test_the_container_has_what_serving_imports(finished: Finished) -> None:

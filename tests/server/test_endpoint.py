@@ -138,6 +138,14 @@ def test_pages_of_other_sites_are_refused(client: Client) -> None:
     assert client.post(PREDICT, BODY, {"sec-fetch-site": "same-origin"}).status == 200
 
 
+def test_a_log_that_cannot_be_written_costs_no_request(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn would close the connection, which its client knows nothing of."""
+    logged = Client(application({"m": finished.bundle}, access_log=True))
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr("sys.stderr", full)
+        assert logged.post(PREDICT, BODY).status == 200
+
+
 def test_every_request_is_one_line_of_json_in_the_log(finished: Finished, capfd: pytest.CaptureFixture[str]) -> None:
     logged = Client(application({"m": finished.bundle}, access_log=True))
     logged.post(PREDICT, {"rows": [ROW, ROW]}, {"x-request-id": "r7"})

@@ -268,8 +268,43 @@ def test_workers_end_when_the_supervisor_is_killed(finished: Finished, tmp_path:
         until(lambda: not any(place.exists() and place.read_text() for place in places))
 
 
+def test_what_a_killed_server_left_on_disk_is_removed_by_the_next(
+    two: Serving, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "dagfm-serve-theirs").mkdir()
+
+    def left() -> set[Path]:
+        return set(tmp_path.glob("dagfm-serve-*")) - {tmp_path / "dagfm-serve-theirs"}
+
+    words = f"m={finished.bundle}", "--drain", "0"
+    with serving(tmp_path, *words) as server:
+        (killed,) = left()
+        workers = server.workers()
+        server.end(signal.SIGKILL)
+        until(lambda: not any(Path(f"/proc/{worker}/fd").exists() for worker in workers))
+    with serving(tmp_path, *words), serving(tmp_path, *words) as server:
+        assert len(left()) == 2, "one is not the other's"
+        assert killed not in left()
+        assert server.end(signal.SIGHUP) == 0
+        assert len(left()) == 1
+    assert (tmp_path / "dagfm-serve-theirs").exists()
+
+
 def test_the_supervisor_has_one_thread_since_workers_are_forked_from_it(two: Serving) -> None:
     assert len(list(Path(f"/proc/{two.process.pid}/task").iterdir())) == 1
+
+
+def test_streams_that_are_closed_matter_to_nobody(finished: Finished, tmp_path: Path) -> None:
+    """Sockets would get their numbers, and be closed where a worker closes its stdin."""
+    with serving(tmp_path, f"m={finished.bundle}", "--drain", "0", redirect="<&- >&-") as server:
+        assert server.predict([ROW]).status == 200
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: server.workers() not in ([], [worker]) and server.predict([ROW]).status == 200, server.log)
+        for process in (server.process.pid, *server.workers()):
+            assert {os.readlink(f"/proc/{process}/fd/{number}") for number in (0, 1)} == {os.devnull}  # noqa: PTH115
+        assert server.end() == 0
 
 
 def serve(*words: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import threading
@@ -22,7 +23,7 @@ from dagfm.server.metrics import Metrics
 from dagfm.server.repository import Repository
 from dagfm.server.settings import Settings
 from dagfm.server.snapshots import Snapshots
-from dagfm.server.sources import fingerprint, parse_models, signature
+from dagfm.server.sources import fingerprint, locate, parse_models, signature
 
 PREDICT = "/v1/models/m:predict"
 LOAD, UNLOAD = "/v2/repository/models/m/load", "/v2/repository/models/m/unload"
@@ -286,3 +287,30 @@ def test_a_late_worker_catches_up_from_the_copies(finished: Finished, place: Pat
     Snapshots(tmp_path / "copies").take(other, mark)
     assert changes.catch_up("m", {mark: mark}).digest == f"{mark}:{mark}"
     assert list(repository.models["m"].versions) == [mark]
+
+
+def test_a_disk_that_is_away_is_no_bundle_and_no_crash(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor looks every two seconds, and would end with all that it serves."""
+
+    def away(*arguments: object) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    whole = signature(place)
+    with monkeypatch.context() as now:
+        now.setattr(Path, "rglob", away)
+        assert signature(place) == ()
+    with monkeypatch.context() as now:
+        now.setattr(Path, "is_file", away)
+        assert signature(place) == ()
+        assert locate(place) == {}
+    assert signature(place) == whole
+
+
+def test_a_worker_that_missed_an_unload_catches_up(place: Path) -> None:
+    repository = Repository(Settings({"m": str(place)}))
+    changes = Changes(repository, Metrics())
+    changes.start("m", {})
+    changes.commit("m")
+    assert changes.catch_up("m", {}).digest == ""
+    assert repository.models["m"].latest is None
+    assert repository.unloaded == {"m"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagfm.server.rounds import Round, Rounds
+import pytest
+
+from dagfm.server.rounds import PATIENCE, Round, Rounds
 
 
 class Fake:
@@ -117,3 +119,36 @@ def test_changes_are_made_one_after_another_and_equal_ones_once() -> None:
     stage.rounds.done(one, report("a"))
     assert [message.get("ticket") for message in one.told[-2:]] == [2, 3]
     assert len(stage.ended) == 2
+
+
+def test_who_comes_while_others_load_does_not_switch_with_them() -> None:
+    stage = Stage(1)
+    (one,) = stage.members
+    stage.rounds.wish("load", "m")
+    late = Fake()
+    stage.members.append(late)
+    stage.rounds.done(one, report("a"))
+    assert one.last["do"] == "commit"
+    assert not late.told
+    stage.rounds.done(one, report("a"))
+    (ended,) = stage.ended
+    assert ended[0].members == [one]
+    stage.rounds.wish("load", "m")
+    assert late.last["do"] == "prepare"
+
+
+def test_who_hangs_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    one, two = stage.members
+    assert stage.rounds.late() == []
+    now = 100.0
+    monkeypatch.setattr("dagfm.server.rounds.time.monotonic", lambda: now)
+    stage.rounds.wish("load", "m")
+    stage.rounds.done(one, report("a"))
+    assert stage.rounds.late() == []
+    now += PATIENCE
+    assert stage.rounds.late() == [two]
+    assert stage.rounds.late() == [], "it is told once"
+    stage.rounds.leave(two)
+    assert one.last["do"] == "commit"
+    assert stage.rounds.late() == [], "each phase has its own time"

@@ -181,6 +181,7 @@ def changed(rows: pl.DataFrame, index: int, **changes: Any) -> list[dict[str, An
         (2, {"shape": [2, 1, 1]}, "shape"),
         (2, {"shape": [1.5]}, "shape"),
         (2, {"shape": [10**40]}, "rows"),
+        (5, {"shape": [0, 2**63], "data": []}, "shape"),
         (2, {"shape": [1], "data": [5]}, "holds 1 rows, those before it 2"),
         (2, {"parameters": {"shared_memory_region": "x"}}, "shared memory"),
         (2, {"parameters": {"binary_data_size": 16}}, "0 bytes follow"),

@@ -21,6 +21,7 @@ from dagfm.cli.data import data
 from dagfm.cli.failures import remember_interrupts, reported
 from dagfm.cli.logs import log_to_stderr
 from dagfm.cli.patch import patch
+from dagfm.cli.streams import open_missing_streams
 
 VERBS = ("init", "fit", "distil", "evaluate", "predict", "explain", "export", "serve")
 """In the order of ``--help``, which is the order in which one meets them."""
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process; always leaves through SystemExit unless dagfm itself has a bug."""
+    open_missing_streams()
     remember_interrupts()
     app(prog_name="dagfm")
 

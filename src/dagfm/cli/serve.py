@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+DAY = 86_400.0
+
 
 def serve(
     models: Annotated[
@@ -28,9 +30,13 @@ def serve(
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="Largest body, also decompressed.")] = "64MiB",
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows or candidates of a request.")] = 100_000,
     max_patch: Annotated[str, typer.Option(metavar="SIZE", help="Largest patch that clients may send.")] = "1GiB",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take to arrive or wait.")] = 30.0,
-    drain: Annotated[float, typer.Option(min=0.0, help="Seconds from SIGTERM to the end of listening.")] = 5.0,
-    poll: Annotated[float, typer.Option(min=0.0, help="Seconds between looks for new bundles; 0 for never.")] = 2.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=DAY, help="Seconds a request may take to arrive or wait.")
+    ] = 30.0,
+    drain: Annotated[float, typer.Option(min=0.0, max=DAY, help="Seconds from SIGTERM to the end of listening.")] = 5.0,
+    poll: Annotated[
+        float, typer.Option(min=0.0, max=DAY, help="Seconds between looks for new bundles; 0 for never.")
+    ] = 2.0,
     no_copy: Annotated[
         bool, typer.Option("--no-copy", help="Serve bundles where they lie; nobody may write into their files then.")
     ] = False,
@@ -68,7 +74,8 @@ def serve(
     limits = Limits(body=body, rows=max_rows, seconds=timeout, pending=4 * body, patch=patch)
     # Who may patch decides what is served; and behind a proxy the whole network comes from this machine.
     patches = token is not None or allow_patches
-    settings = Settings(sources, limits, token, not no_access_log, drain, patches=patches)
+    access_log = not no_access_log and log.isEnabledFor(logging.INFO)
+    settings = Settings(sources, limits, token, access_log, drain, patches=patches)
     listening = bind(host, port)
     place = url(listening)
 

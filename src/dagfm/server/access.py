@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -45,5 +46,7 @@ def write(call: Call, status: int, size: int, seconds: float, error: str | None)
         line |= {"model": call.model, "version": call.version, "rows": call.rows}
     if error is not None:
         line["error"] = error[:200]
-    # One write a line: those of several workers then do not mix.
-    os.write(sys.stderr.fileno(), to_json(line) + b"\n")
+    # Where the log cannot be written, as its reader has ended or its disk is full, clients are answered all the same.
+    with contextlib.suppress(OSError):
+        # One write a line: those of several workers then do not mix.
+        os.write(sys.stderr.fileno(), to_json(line) + b"\n")

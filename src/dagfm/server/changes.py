@@ -65,6 +65,8 @@ class Changes:
 
     def catch_up(self, model: str, current: Mapping[str, str]) -> Report:
         """Serve what the other workers do, which changed while this one started; nothing new where that is gone."""
+        if not current:
+            return self.unload(model)
         if self._repository.resume(model, current) is not None:
             self.commit(model)
         return Report(digest=self._repository.models[model].digest)

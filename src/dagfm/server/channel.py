@@ -30,17 +30,15 @@ class Channel:
         return True
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """Wait for messages; None where the other end is gone."""
-        while True:
-            try:
-                data = self._socket.recv(1 << 16)
-            except OSError:
-                return None
-            if not data:
-                return None
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            if lines:
-                return [msgspec.json.decode(line) for line in lines]
+        """Wait for something to arrive; the messages that are whole by then, or None where the other end is gone."""
+        try:
+            data = self._socket.recv(1 << 16)
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [msgspec.json.decode(line) for line in lines]
 
     def close(self) -> None:
         """Close this end."""

@@ -8,27 +8,33 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from dagfm.server.signals import ENDING, ignored
 
 
 def fork(run: Callable[[], int], close: Iterable[Callable[[], object]]) -> int:
     """Start a process that calls ``close`` one by one, then ``run``, and ends with its result; returns the process id.
 
-    This process must have a single thread: of locks that another one holds the new process would never be rid.
+    This process must have a single thread: of locks that another one holds the new process would never be rid. Raises
+    OSError where there can be no further process.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     # Until it has handlers of its own, signals to the new process would be reported to this one.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    pid = os.fork()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
     status = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+        for number in ENDING:
+            if not ignored(number):
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for one in close:
             one()

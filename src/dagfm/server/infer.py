@@ -20,6 +20,9 @@ from dagfm.server.messages import InferBody, Tensor, Wish, read
 HEADER = b"inference-header-content-length"
 OUTPUT = "score"
 
+_WIDEST = 1 << 31
+"""Values a row, of which a tensor without rows may claim any number: more is beyond what arrays can be."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -94,7 +97,7 @@ def _length(header: bytes, whole: int) -> int:
 def _count(tensor: Tensor) -> int:
     if tensor.datatype not in DATATYPES:
         raise RefusedError(400, f"input '{tensor.name}': datatype '{tensor.datatype}', valid: {listed(DATATYPES)}")
-    if len(tensor.shape) not in (1, 2) or min(tensor.shape) < 0:
+    if len(tensor.shape) not in (1, 2) or min(tensor.shape) < 0 or max(tensor.shape[1:], default=0) > _WIDEST:
         raise RefusedError(
             400, f"input '{tensor.name}': shape {tensor.shape[:8]}, expected [rows] or [rows, values a row]"
         )

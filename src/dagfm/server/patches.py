@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from dagfm.server.changes import Control, Report
 from dagfm.server.metrics import Metrics
 from dagfm.server.models import without_paths
 from dagfm.server.patching import Outcome, Task
-from dagfm.server.placing import beside, copy_beside, exchange
+from dagfm.server.placing import beside, copy_beside, exchange, workplace
 from dagfm.server.repository import Repository
 from dagfm.server.settings import ONE_THREAD, Settings
 from dagfm.server.staged import Staged
@@ -55,7 +54,7 @@ class Patches:
         except TimeoutError:
             again = [(b"retry-after", b"1")]
             raise RefusedError(429, "another patch is being applied", close=True, headers=again) from None
-        folder = Path(tempfile.mkdtemp(prefix=".patch-", dir=self._settings.copies))
+        folder = workplace(self._settings.folder)
         try:
             await spool_body(receive, call, limits, folder / "patch")
             return await self._patched(name, folder)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 
 from dagfm.errors import InputError
@@ -12,6 +14,17 @@ from dagfm.files import flush, put_in_place
 from dagfm.server.sources import fingerprint
 
 log = logging.getLogger(__name__)
+
+
+def workplace(folder: str | None) -> Path:
+    """A folder for this process to patch in, in that of the server where it has one."""
+    return Path(tempfile.mkdtemp(prefix=f".patch-{os.getpid()}-", dir=folder))
+
+
+def remove_workplaces(folder: Path, pid: int) -> None:
+    """Remove those that a process has left, as it was killed."""
+    for left in folder.glob(f".patch-{pid}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def beside(target: Path) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+PATIENCE = 600.0
+"""Seconds that a phase may take; the longest is to copy a large bundle and read it through."""
 
 
 class Member(Protocol):
@@ -26,8 +30,13 @@ class Round:
     """What all adopt."""
     tickets: list[tuple[Member, int]] = field(default_factory=list)
     """The clients' calls that wait for it: the worker that has each, and its number there."""
+    members: list[Member] = field(default_factory=list)
+    """Who takes part: those that were there when it began and have not gone since."""
     phase: str = ""
+    began: float = 0.0
+    """When the phase did, on the monotonic clock."""
     waiting: list[Member] = field(default_factory=list)
+    """Who has not carried out the phase yet."""
     reports: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -35,8 +44,8 @@ class Rounds:
     """The changes in the order in which they were wished for, one after another."""
 
     def __init__(self, members: Callable[[], Iterable[Member]], ended: Callable[[Round, dict[str, Any]], None]) -> None:
-        """``members`` take part from the start of a round to its end; ``ended`` is told of each and how it went, before
-        those are that wait for it."""
+        """``members`` are those there are now, who take part from the start of a round to its end; ``ended`` is told of
+        each and how it went, before those are that wait for it."""
         self._members, self._ended = members, ended
         self._queue: deque[Round] = deque()
         self._current: Round | None = None
@@ -70,16 +79,27 @@ class Rounds:
         """A member is gone."""
         for one in (*self._queue, *([self._current] if self._current else ())):
             one.tickets = [(who, number) for who, number in one.tickets if who is not member]
+        if self._current is not None and member in self._current.members:
+            self._current.members.remove(member)
         self.done(member, None)
+
+    def late(self) -> list[Member]:
+        """Who has been at a phase for longer than any takes that works; to be asked from time to time."""
+        current, now = self._current, time.monotonic()
+        if current is None or now - current.began < PATIENCE:
+            return []
+        current.began = now
+        return list(current.waiting)
 
     def _begin(self) -> None:
         if self._current is None and self._queue:
             self._current = current = self._queue.popleft()
+            current.members = list(self._members())
             self._phase(current, "prepare" if current.what == "load" else current.what)
 
     def _phase(self, current: Round, phase: str) -> None:
-        current.phase, current.reports = phase, []
-        current.waiting = list(self._members())
+        current.phase, current.reports, current.began = phase, [], time.monotonic()
+        current.waiting = list(current.members)
         for member in list(current.waiting):
             if phase == "adopt":
                 member.send(do=phase, model=current.model, staged=current.staged)

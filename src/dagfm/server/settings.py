@@ -48,8 +48,10 @@ class Settings(Struct, frozen=True):
     """Seconds between SIGTERM and the end of listening, in which load balancers notice."""
     unloaded: tuple[str, ...] = ()
     """Models that a call has unloaded, for a worker that replaces another."""
+    folder: str | None = None
+    """For what does not outlive the server; None where it has none of its own."""
     copies: str | None = None
-    """Folder of private copies of the bundles; None serves them where they lie."""
+    """Folder of private copies of the bundles, within that; None serves them where they lie."""
     patches: bool = False
     """Whether clients may patch what is served: who may, decides what is served."""
     current: dict[str, dict[str, str]] = {}

@@ -49,7 +49,7 @@ class Snapshots:
         fresh.rename(to)
 
     def adopt(self, bundle: Path, mark: str) -> Path:
-        """Make ``bundle``, whole and within the folder of the copies, the copy of ``mark``, unless there is one."""
+        """Make ``bundle``, whole and on the same disk, the copy of ``mark``, unless there is one."""
         assert self._folder is not None
         copy = self._folder / mark
         with FileLock(self._folder / f".{mark}.lock"):

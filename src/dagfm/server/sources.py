@@ -64,17 +64,20 @@ def signature(path: Path) -> Signature:
     """Changes whenever a file below ``path`` is written, replaced or removed; costs a stat each."""
     found = []
     for version, bundle in locate(path).items():
-        for file in sorted(bundle.rglob("*")):
-            try:
+        try:
+            for file in sorted(bundle.rglob("*")):
                 stat = file.stat()
-            except OSError:  # removed since it was listed: the next look is another signature
-                continue
-            found.append((f"{version}/{file.relative_to(bundle)}", stat.st_size, stat.st_mtime_ns, stat.st_ino))
+                found.append((f"{version}/{file.relative_to(bundle)}", stat.st_size, stat.st_mtime_ns, stat.st_ino))
+        except OSError:  # removed since it was listed, or its disk is away: the next look is another signature
+            continue
     return tuple(found)
 
 
 def _bundle(path: Path) -> Path | None:
     for place in (path, path / "bundle"):
-        if (place / MANIFEST).is_file():
-            return place
+        try:
+            if (place / MANIFEST).is_file():
+                return place
+        except OSError:  # a network's disk that is away, or no permission any more: as if it were not there
+            continue
     return None

@@ -15,7 +15,7 @@ class Staged(Struct, frozen=True):
     mark: str
     """Its own fingerprint."""
     folder: str
-    """Where it lies, within the folder of the private copies; who loads it first makes it one of them."""
+    """Where it lies, within the folder of the server; who loads it first makes it one of them."""
     fresh: str | None = None
     """Another copy, beside the bundle in whose place it goes once it is served; None where that cannot be."""
     target: str | None = None

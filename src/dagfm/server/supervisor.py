@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import selectors
 import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import Any
 import msgspec
 
 from dagfm.errors import DagfmError, InputError, listed, needs
-from dagfm.server.channel import Channel
-from dagfm.server.forking import fork
-from dagfm.server.placing import exchange, remove_unfinished
+from dagfm.server.folder import own_folder
+from dagfm.server.placing import exchange, remove_unfinished, remove_workplaces
+from dagfm.server.process import Worker
 from dagfm.server.rounds import Round, Rounds
 from dagfm.server.settings import Settings
 from dagfm.server.shared import import_shared
+from dagfm.server.signals import Signals
 from dagfm.server.snapshots import Snapshots
 from dagfm.server.sources import Signature, locate, signature
 from dagfm.server.staged import Staged
@@ -36,35 +36,8 @@ _GRACE = 5.0
 """Seconds beyond drain and the limit of a request after which a worker that does not end is killed."""
 
 
-class Worker:
-    """A worker process and the channel to it."""
-
-    def __init__(self, settings: Settings, listening: socket.socket, close: list[Callable[[], object]]) -> None:
-        """``close`` is called in the new process, for what only the supervisor is to hold."""
-        ours, theirs = socket.socketpair()
-
-        def run() -> int:
-            from dagfm.server.worker import main  # noqa: PLC0415 - has polars start threads
-
-            return main(settings, Channel(theirs), listening)
-
-        self.pid = fork(run, [*close, ours.close])
-        theirs.close()
-        self.channel = Channel(ours)
-        self.send = self.channel.send
-        self.ready = False
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, which a process that has just ended does not mind."""
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        """Wait for its end; the exit status, or less a signal's number."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
 class Supervisor:
-    """``run`` serves until SIGTERM or SIGINT; everything happens in its one thread."""
+    """``run`` serves until a signal ends it; everything happens in its one thread."""
 
     def __init__(
         self,
@@ -97,14 +70,14 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve. Raises InputError when a model cannot be loaded at the start."""
-        with tempfile.TemporaryDirectory(prefix="dagfm-serve-") as folder:
-            self._folder = folder
+        with contextlib.closing(Signals()) as self._signals, own_folder() as self._folder:
             try:
-                import_shared(folder)
+                import_shared(str(self._folder))
             except ImportError as error:
                 raise needs("dagfm serve", "serve", error) from None
+            self._settings = msgspec.structs.replace(self._settings, folder=str(self._folder))
             if self._copy:
-                copies = Path(folder) / "bundles"
+                copies = self._folder / "bundles"
                 copies.mkdir()
                 self._settings = msgspec.structs.replace(self._settings, copies=str(copies))
                 self._snapshots = Snapshots(copies)
@@ -112,31 +85,24 @@ class Supervisor:
                 for bundle in locate(Path(path)).values():
                     remove_unfinished(bundle)
             self._handled = {name: signature(Path(path)) for name, path in self._settings.models.items()}
-            inbox, outbox = socket.socketpair()
-            inbox.setblocking(False)
-            outbox.setblocking(False)
-            self._wakeup = inbox.close, outbox.close
-            signal.set_wakeup_fd(outbox.fileno())
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: None)
-            self._selector.register(inbox, selectors.EVENT_READ, None)
+            self._selector.register(self._signals, selectors.EVENT_READ, None)
             self._starts = [0.0] * self._count
             try:
                 while self._workers or self._ending is None:
-                    self._turn(inbox)
+                    self._turn()
             finally:
                 for worker in self._workers:
                     worker.send_signal(signal.SIGKILL)
                     worker.wait()
 
-    def _turn(self, inbox: socket.socket) -> None:
+    def _turn(self) -> None:
         now = time.monotonic()
         for when in [when for when in self._starts if when <= now and self._ending is None]:
             self._starts.remove(when)
             self._start()
         for key, _ in self._selector.select(self._patience()):
             if key.data is None:
-                self._signalled(set(inbox.recv(64)))
+                self._signalled(self._signals.received())
             else:
                 self._hear(key.data)
         now = time.monotonic()
@@ -146,6 +112,14 @@ class Supervisor:
         elif self._poll and now >= self._next_look and self._ending is None:
             self._next_look = now + self._poll
             self._look()
+        self._kill_late()
+
+    def _kill_late(self) -> None:
+        late = self._rounds.late()
+        for worker in self._workers:
+            if worker in late:
+                log.error("worker %d hangs and is killed: others wait for it", worker.pid)
+                worker.send_signal(signal.SIGKILL)
 
     def _patience(self) -> float:
         """Seconds until something is to be done without being asked."""
@@ -162,9 +136,20 @@ class Supervisor:
             current={name: _marks(digest) for name, digest in self._digests.items()},
         )
         others = (worker.channel.close for worker in self._workers)
-        worker = Worker(settings, self._listening, [self._selector.close, *self._wakeup, *others])
+        try:
+            worker = Worker(settings, self._listening, [self._selector.close, self._signals.close, *others])
+        except OSError as error:
+            if self._started is not None:
+                raise DagfmError(f"a worker cannot be started ({error.strerror})") from None
+            log.error("a worker cannot be started (%s)", error.strerror)
+            self._start_later()
+            return
         self._workers.append(worker)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+
+    def _start_later(self) -> None:
+        self._starts.append(time.monotonic() + self._pause)
+        self._pause = min(2 * self._pause, _SELDOM)
 
     def _hear(self, worker: Worker) -> None:
         messages = worker.channel.receive()
@@ -188,12 +173,15 @@ class Supervisor:
     def _joined(self, worker: Worker, digests: dict[str, str]) -> None:
         worker.ready, self._pause = True, _AGAIN
         for name, digest in digests.items():
-            if self._digests.setdefault(name, digest) != digest and name not in self._unloaded:
-                # What is served changed while it started.
-                worker.send(do="catch_up", model=name, current=_marks(self._digests[name]))
+            if self._digests.setdefault(name, digest) != digest:
+                self._bring_up(worker, name)  # what is served changed while it started
         if self._started is not None and sum(one.ready for one in self._workers) == self._count:
             self._started()
             self._started = None
+
+    def _bring_up(self, worker: Worker, name: str) -> None:
+        """Have a worker that took no part in a change serve what the others do."""
+        worker.send(do="catch_up", model=name, current=_marks(self._digests[name]))
 
     def _caught_up(self, name: str, digest: str) -> None:
         if digest != self._digests[name] and name not in self._unloaded:
@@ -207,7 +195,8 @@ class Supervisor:
         self._rounds.leave(worker)
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - reads the environment
 
-        mark_process_dead(worker.pid, self._folder)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.pid, str(self._folder))  # type: ignore[no-untyped-call]
+        remove_workplaces(self._folder, worker.pid)
         if self._ending is not None:
             return
         if self._started is not None:
@@ -216,8 +205,7 @@ class Supervisor:
         if worker.ready:
             self._starts.append(0.0)
         else:
-            self._starts.append(time.monotonic() + self._pause)
-            self._pause = min(2 * self._pause, _SELDOM)
+            self._start_later()
 
     def _look(self) -> None:
         """Have changed bundles loaded, once they look the same twice: who copies is still at it the first time."""
@@ -233,14 +221,14 @@ class Supervisor:
     def _changed(self, one: Round, report: dict[str, Any]) -> None:
         if one.what == "unload":
             self._unloaded.add(one.model)
-            self._digests[one.model] = ""
+            self._agreed(one, "")
             return
         if not report.get("versions"):
             if one.what == "load":
                 self._handled.pop(one.model, None)  # they did not agree: look again
             return
         self._unloaded.discard(one.model)
-        self._digests[one.model] = report["digest"]
+        self._agreed(one, report["digest"])
         self._snapshots.keep_only({mark for digest in self._digests.values() for mark in _marks(digest).values()})
         if one.staged is not None and report["fresh"]:
             self._replace(one.model, msgspec.convert(one.staged, Staged))
@@ -252,6 +240,13 @@ class Supervisor:
                 one.model, version or "next", reason, listed(report["versions"]),
             )  # fmt: skip
 
+    def _agreed(self, one: Round, digest: str) -> None:
+        if self._digests.get(one.model) != digest:
+            self._digests[one.model] = digest
+            for worker in self._workers:
+                if worker.ready and worker not in one.members:
+                    self._bring_up(worker, one.model)
+
     def _replace(self, name: str, staged: Staged) -> None:
         """Put the patched bundle, which all workers serve, at the model's path too, so that the next start finds it."""
         if staged.fresh is None or staged.target is None:
@@ -262,14 +257,11 @@ class Supervisor:
             self._handled[name] = signature(Path(self._settings.models[name]))
 
     def _signalled(self, numbers: set[int]) -> None:
-        wanted = numbers & {signal.SIGTERM, signal.SIGINT}
-        if not wanted:
-            return
         if self._ending is not None:
             self._ending = time.monotonic()  # asked twice
             return
         self._listening.close()
-        at_once = signal.SIGINT in wanted
+        at_once = signal.SIGTERM not in numbers
         drain = 0.0 if at_once else self._settings.drain
         log.info("ending%s", "" if at_once else f": new requests are still answered for {drain:g} seconds")
         self._ending = time.monotonic() + drain + self._settings.limits.seconds + _GRACE

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from dagfm.errors import DagfmError
+from dagfm.server.answers import RefusedError
 from dagfm.server.app import build
 from dagfm.server.changes import Changes, Report
 from dagfm.server.channel import Channel
@@ -51,7 +51,7 @@ class Commands:
         answer: asyncio.Future[Report] = loop.create_future()
         self._waiting[ticket] = loop, answer
         if not self._channel.send(ask=what, model=model, ticket=ticket, staged=msgspec.to_builtins(staged)):
-            raise DagfmError("the server is about to end")
+            raise RefusedError(503, "the server is about to end")
         return await answer
 
     def obey(self) -> None:
