@@ -202,6 +202,7 @@ def test_the_page_lists_every_path(client: Client) -> None:
     for path in described["paths"]:
         assert ("/versions/" in path) != (f" {path}<" in page.body.decode())
     assert "/v1/models/m:rank" in described["paths"]
+    assert client.get("/").body == page.body  # what a browser asks for first
 
 
 def test_examples_are_of_known_values_and_answered_as_shown(client: Client) -> None:

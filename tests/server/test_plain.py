@@ -187,7 +187,7 @@ def body(**odd: Any) -> bytes:
 @pytest.mark.parametrize(
     ("sent", "status", "told"),
     [
-        (b"", 400, "not valid JSON"),
+        (b"", 400, "the request has no body, expected JSON"),
         (b"{", 400, "not valid JSON"),
         (b"[]", 400, "expected"),
         (b"{}", 400, "rows"),
@@ -196,7 +196,7 @@ def body(**odd: Any) -> bytes:
         (b'{"rows": [null]}', 400, "rows"),
         (b'{"rows": [{}]}', 400, "row 1 is empty"),
         (b'{"rows": {"user": 5}}', 400, "rows"),
-        (b'{"rows": [{"user": NaN}]}', 400, "not valid JSON"),
+        (b'{"rows": [{"user": NaN}]}', 400, "; JSON has no NaN: null is the missing value"),
         (b'{"rows": [{"user": "\xff\xfe"}]}', 400, "not valid JSON"),
         (b'{"rows": [{"user": "\\ud800"}]}', 400, "not valid JSON"),
         (b"[" * 100_000, 400, ""),

@@ -329,7 +329,7 @@ def test_the_index_lists_models(client: Client, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/predict", 404),
         ("GET", "/v2/", 404),
         ("GET", "/v2/models/other", 404),
         ("GET", "/v2/models/other/ready", 404),

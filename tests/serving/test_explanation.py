@@ -226,6 +226,23 @@ def test_strongest_paths_of_large_states_are_all_found(message: str) -> None:
         assert [abs(path.value) for path in one.paths] == pytest.approx(strongest)
 
 
+def test_an_explanation_prints_as_its_sum() -> None:
+    (found,) = scorer_of({"user", "item", "tags"}, {"item", "tags"}, "causal", "inner").explain([STRANGE])
+    head, *lines = str(found).splitlines()
+    assert (
+        head
+        == f"probability {found.probability:.4f}, logit {found.logit:+.4f} = {found.empty_logit:+.4f} of an empty row"
+    )
+    adds, names, told = zip(*(line.split(maxsplit=2) for line in lines), strict=True)
+    assert dict(zip(names, told, strict=True)) == {
+        "user": "nobody (unknown)",
+        "item": "999 (unknown)",
+        "tags": "a|zz (partly unknown)",
+    }
+    assert [abs(float(one)) for one in adds] == sorted((abs(float(one)) for one in adds), reverse=True)
+    assert found.empty_logit + sum(map(float, adds)) == pytest.approx(found.logit, abs=2e-4)
+
+
 def test_beginnings_are_gone_on_with_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = scorer_of({"user", "group", "item", "tags"}, {"item"}, "full")
     whole = scorer.explain(ROWS[:3], paths=1000)

@@ -163,8 +163,10 @@ def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collectio
 
 def check_columns(schema: Schema, columns: list[str], origin: str, without: Collection[str] = ()) -> None:
     """Raise InputError naming all fields whose column is none of ``columns``, nor of ``without``."""
-    own = [one for one in schema if one.cross is None]
-    missing = [one for one in own if one.source not in columns and one.source not in without]
+    there = {*columns, *without}
+    # The first field of each column, as several may read one.
+    own = {one.source: one for one in reversed(schema.fields) if one.cross is None}
+    missing = [one for one in reversed(own.values()) if one.source not in there]
     if not missing:
         return
     what = listed(
@@ -172,7 +174,7 @@ def check_columns(schema: Schema, columns: list[str], origin: str, without: Coll
         for one in missing
     )
     # A column that is another field's own is no misspelling.
-    spare = [name for name in columns if all(name != one.source for one in own)]
+    spare = [name for name in columns if name not in own]
     near = "".join(dict.fromkeys(suggestion(one.source, spare) for one in missing))
     verb = "is" if len(missing) == 1 else "are"
     raise InputError(f"{origin}: {what} {verb} missing; columns found: {listed(columns)}.{near}")

@@ -112,7 +112,7 @@ def build(
         route("/v2/repository/models/{model}/patch", "POST", "patch", patch, "streamed"),
         route("/metrics", "GET", "metrics", discovery.metrics, "aside"),
         route("/openapi.json", "GET", "openapi", discovery.openapi, "aside"),
-        route("/docs", "GET", "docs", discovery.docs, "aside"),
+        *(route(path, "GET", "docs", discovery.docs, "aside") for path in ("/docs", "/")),
     ]
     nowhere = Endpoint(desk, "unknown", _unknown_path, how="instant", method=None)
     return Router(routes, redirect_slashes=False, default=nowhere)

@@ -93,8 +93,8 @@ class Discovery:
         return Answer(to_json(openapi.description(self._repository)))
 
     def docs(self, call: Call) -> Answer:
-        """``GET /docs``: the same for eyes."""
-        base = f"http://{call.header(b'host')}{call.path.removesuffix('/docs')}"
+        """``GET /docs`` and ``/``: the same for eyes."""
+        base = f"http://{call.header(b'host')}{call.path.removesuffix('docs').rstrip('/')}"
         return Answer(page(openapi.description(self._repository), base), 200, b"text/html; charset=utf-8")
 
 

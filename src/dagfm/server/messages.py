@@ -102,7 +102,11 @@ def read(data: bytes | memoryview, kind: type[Body]) -> Body:
     except msgspec.ValidationError as error:
         raise RefusedError(400, f"the request's JSON is not as expected: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusedError(400, f"the request is not valid JSON: {error}") from None
+        if not len(data):
+            raise RefusedError(400, "the request has no body, expected JSON") from None
+        # What Python's json module writes of a NaN, as of a table with holes.
+        hint = "; JSON has no NaN: null is the missing value" if b"NaN" in bytes(data) else ""
+        raise RefusedError(400, f"the request is not valid JSON: {error}{hint}") from None
     except RecursionError:
         raise RefusedError(400, "the request's JSON is nested too deeply") from None
     return body

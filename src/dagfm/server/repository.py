@@ -157,6 +157,8 @@ class Repository:
             self._models = MappingProxyType({**self._models, name: change.model})
         for version in change.fresh:
             log.info("model %s: serves version %s", name, version)
+        for version in change.gone:
+            log.info("model %s: serves version %s no longer", name, version)
         return change
 
     def abort(self, name: str) -> None:

@@ -74,6 +74,18 @@ class Explanation:
     edges: Float64
     """(F(F+1)/2,) the values of ``by_edge``."""
 
+    def __str__(self) -> str:
+        """The probability, and what every field adds to an empty row's logit, the strongest first."""
+        width = max(map(len, self.from_empty))
+        lines = [
+            f"probability {self.probability:.4f}, logit {self.logit:+.4f} = {self.empty_logit:+.4f} of an empty row"
+        ]
+        for name in sorted(self.from_empty, key=lambda name: -abs(self.from_empty[name])):
+            value, status = self.values[name].value, self.values[name].status
+            told = status if value is None else str(value)[:60] + f" ({status})" * (status not in ("known", "hashed"))
+            lines.append(f"  {self.from_empty[name]:+.4f}  {name:<{width}}  {told}")
+        return "\n".join(lines)
+
     @property
     def by_edge(self) -> list[Edge]:
         """What products add that end in an edge, of every pair of nodes in node order; made when asked for."""
