@@ -25,7 +25,7 @@ from dagfm.server.changes import Changes, Report
 from dagfm.server.channel import Channel
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.loop import Server
-from dagfm.server.metrics import Metrics
+from dagfm.server.metrics import Metrics, reserve
 from dagfm.server.repository import Repository
 from dagfm.server.settings import Settings
 from dagfm.server.staged import Staged
@@ -87,6 +87,11 @@ def main(settings: Settings, channel: Channel, listening: socket.socket) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
     logging.getLogger("uvicorn").setLevel(max(log.getEffectiveLevel(), logging.WARNING))
+    try:
+        reserve()
+    except OSError as error:
+        channel.send(failed=f"figures cannot be shared: {error.strerror}; TMPDIR says where they lie")
+        return 1
     repository, metrics, lifecycle = Repository(settings), Metrics(), Lifecycle()
     changes = Changes(repository, metrics)
     for name in settings.models:
