@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,19 +17,6 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SCORES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-
-
-_RESERVED = 1 << 17
-"""Bytes of each file of shared figures; those of several models fit, and more are added where they do not."""
-
-
-def reserve() -> None:
-    """Take the disk space of the figures that this process will share, as they are written through mapped memory: a
-    disk that is full by then would end the process. Raises OSError where it is full already."""
-    for kind in ("counter", "gauge_livesum", "histogram"):
-        path = Path(os.environ[MULTIPROCESS]) / f"{kind}_{os.getpid()}.db"
-        if not path.exists():  # else of a worker that had the same number, whose figures count on
-            path.write_bytes(bytes(_RESERVED))
 
 
 class Metrics:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from dagfm.errors import DagfmError, InputError, listed, needs
+from dagfm.server.figures import bury
 from dagfm.server.folder import own_folder
 from dagfm.server.placing import exchange, remove_unfinished, remove_workplaces
 from dagfm.server.process import Worker
@@ -193,9 +194,7 @@ class Supervisor:
         status = worker.wait()
         self._workers.remove(worker)
         self._rounds.leave(worker)
-        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - reads the environment
-
-        mark_process_dead(worker.pid, str(self._folder))  # type: ignore[no-untyped-call]
+        bury(self._folder, worker.pid)
         remove_workplaces(self._folder, worker.pid)
         if self._ending is not None:
             return
