@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -274,6 +276,7 @@ def test_where_the_path_cannot_be_written_the_copy_alone_is_patched(
 
 def test_what_a_killed_server_left_is_removed(place: Path, tmp_path: Path) -> None:
     (place.parent / ".m.0123abcd.patched.tmp").mkdir()
+    (place.parent / "..m.4567abcd.patched.tmp.new.tmp").mkdir()
     (place.parent / ".m.notes").mkdir()
     with serving(tmp_path, f"m={place}", "--drain", "0"):
         assert names(place.parent) == {"m", ".m.notes"}
@@ -286,3 +289,11 @@ def test_a_token_is_needed_for_patches(place: Path, patch: bytes, tmp_path: Path
     with serving(tmp_path, f"m={place}", "--token-file", str(tmp_path / "token"), "--drain", "0") as server:
         assert server.request("POST", PATCH, patch).status == 401
         assert server.request("POST", PATCH, patch, {"authorization": "Bearer secret"}).status == 200
+
+
+@pytest.mark.parametrize("asked", [b"", b'{"patch": "no'])
+def test_a_process_that_is_to_patch_for_nobody_ends_in_silence(asked: bytes) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = [sys.executable, "-m", "dagfm.server.patching"]
+    done = subprocess.run(command, input=asked, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -33,6 +34,21 @@ def test_a_bundle_that_changed_meanwhile_is_not_taken(finished: Finished, snapsh
     with pytest.raises(dagfm.InputError, match="replaced while it was copied"):
         snapshots.take(finished.bundle, "0" * 12)
     assert snapshots.find("0" * 12) is None
+
+
+def test_what_cannot_be_copied_is_said_and_leaves_nothing(
+    finished: Finished, tmp_path: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: str, to: str) -> None:
+        Path(to).touch()
+        raise OSError(errno.ENOSPC, "No space left on device", to)
+
+    monkeypatch.setattr("dagfm.server.snapshots.shutil.copy2", full)
+    mark = fingerprint(finished.bundle)
+    with pytest.raises(dagfm.InputError, match=r"\.json: cannot be copied \(No space left on device\)$") as raised:
+        snapshots.take(finished.bundle, mark)
+    assert str(finished.bundle) in str(raised.value)
+    assert {path.name for path in (tmp_path / "copies").iterdir()} <= {f".{mark}.lock"}
 
 
 def test_what_is_not_served_is_removed(finished: Finished, tmp_path: Path, snapshots: Snapshots) -> None:

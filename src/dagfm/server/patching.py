@@ -6,6 +6,7 @@ none of it takes the interpreter from requests. It answers on stdout with an ``O
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -83,7 +84,10 @@ def _end_with_parent() -> None:
 
 def main() -> int:
     """Answer on stdout; anything but 0, with a traceback on stderr, says that the patch holds what it should not."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return 1  # whoever wanted it is gone
+    task = msgspec.json.decode(line, type=Task)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(10)
     try:
@@ -91,8 +95,9 @@ def main() -> int:
     except BaseException:  # also a panic of a compiled library, which is no Exception
         traceback.print_exc()
         return 1
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
-    sys.stdout.buffer.flush()
+    with contextlib.suppress(BrokenPipeError):  # the same
+        sys.stdout.buffer.write(msgspec.json.encode(outcome))
+        sys.stdout.buffer.flush()
     return 0
 
 

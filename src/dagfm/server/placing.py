@@ -34,8 +34,9 @@ def beside(target: Path) -> Path:
 
 def remove_unfinished(target: Path) -> None:
     """Remove what servers that were killed have left beside ``target``."""
-    for left in target.parent.glob(f".{target.name}.*.patched.tmp*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for pattern in (f".{target.name}.*.patched.tmp*", f"..{target.name}.*.patched.tmp.new.tmp"):
+        for left in target.parent.glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def copy_beside(bundle: Path, target: Path) -> Path | None:

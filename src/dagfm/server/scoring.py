@@ -13,7 +13,7 @@ import numpy as np
 
 from dagfm.encoding.rows import Float32
 from dagfm.errors import DagfmError
-from dagfm.server import abilities, infer
+from dagfm.server import infer
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
 from dagfm.server.columns import as_rows
@@ -24,6 +24,7 @@ from dagfm.server.metrics import Metrics
 from dagfm.server.models import Served
 from dagfm.server.repository import Repository
 from dagfm.server.settings import INLINE, Limits
+from dagfm.server.unknown import unknown_counts
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Scoring:
         """Count a sample's unknown values, and what tells whether requests have drifted."""
         try:
             encoded = served.scorer.encode(rows)
-            for field, (unknown, ids) in abilities.unknown_counts(served.scorer.schema, encoded).items():
+            for field, (unknown, ids) in unknown_counts(served.scorer.schema, encoded).items():
                 self._metrics.unknown.labels(served.model, field).inc(unknown)
                 self._metrics.ids.labels(served.model, field).inc(ids)
             self._drift.observe(served, encoded, scores)

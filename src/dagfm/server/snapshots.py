@@ -41,12 +41,12 @@ class Snapshots:
         fresh = to.with_name(f".{mark}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         try:
-            shutil.copytree(bundle, fresh)
-        except shutil.Error as error:
-            raise InputError(f"{bundle}: a file went away while it was copied ({error.args[0][0][0]})") from None
-        if fingerprint(fresh) != mark:
-            raise InputError(f"{bundle}: was replaced while it was copied")
-        fresh.rename(to)
+            shutil.copytree(bundle, fresh, copy_function=_copy_file)
+            if fingerprint(fresh) != mark:
+                raise InputError(f"{bundle}: was replaced while it was copied")
+            fresh.rename(to)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def adopt(self, bundle: Path, mark: str) -> Path:
         """Make ``bundle``, whole and on the same disk, the copy of ``mark``, unless there is one."""
@@ -73,3 +73,10 @@ class Snapshots:
             for copy in self._folder.iterdir():
                 if copy.name not in marks and not copy.name.startswith("."):
                     shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy_file(source: str, to: str) -> None:
+    try:
+        shutil.copy2(source, to)
+    except OSError as error:  # a full disk, or a file that went away meanwhile
+        raise InputError(f"{source}: cannot be copied ({error.strerror})") from None

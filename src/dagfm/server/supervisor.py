@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from dagfm.errors import DagfmError, InputError, listed, needs
+from dagfm.server.figures import bury
 from dagfm.server.folder import own_folder
 from dagfm.server.placing import exchange, remove_unfinished, remove_workplaces
 from dagfm.server.process import Worker
@@ -24,8 +25,9 @@ from dagfm.server.settings import Settings
 from dagfm.server.shared import import_shared
 from dagfm.server.signals import Signals
 from dagfm.server.snapshots import Snapshots
-from dagfm.server.sources import Signature, locate, signature
+from dagfm.server.sources import locate
 from dagfm.server.staged import Staged
+from dagfm.server.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,6 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._rounds = Rounds(lambda: [one for one in self._workers if one.ready], self._changed)
         self._digests: dict[str, str] = {}
-        self._seen: dict[str, Signature] = {}
-        self._handled: dict[str, Signature] = {}
         self._next_look = time.monotonic() + poll
         self._starts: list[float] = []
         """When to start workers in the place of those that are gone."""
@@ -84,7 +84,7 @@ class Supervisor:
             for path in self._settings.models.values():
                 for bundle in locate(Path(path)).values():
                     remove_unfinished(bundle)
-            self._handled = {name: signature(Path(path)) for name, path in self._settings.models.items()}
+            self._watch = Watch(self._settings.models)
             self._selector.register(self._signals, selectors.EVENT_READ, None)
             self._starts = [0.0] * self._count
             try:
@@ -193,9 +193,7 @@ class Supervisor:
         status = worker.wait()
         self._workers.remove(worker)
         self._rounds.leave(worker)
-        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - reads the environment
-
-        mark_process_dead(worker.pid, str(self._folder))  # type: ignore[no-untyped-call]
+        bury(self._folder, worker.pid)
         remove_workplaces(self._folder, worker.pid)
         if self._ending is not None:
             return
@@ -208,15 +206,10 @@ class Supervisor:
             self._start_later()
 
     def _look(self) -> None:
-        """Have changed bundles loaded, once they look the same twice: who copies is still at it the first time."""
-        for name, path in self._settings.models.items():
-            if name in self._unloaded or self._started is not None:
-                continue
-            found = signature(Path(path))
-            if found != self._handled.get(name) and found == self._seen.get(name):
-                self._handled[name] = found
+        """Have changed bundles loaded."""
+        for name in self._settings.models:
+            if name not in self._unloaded and self._started is None and self._watch.changed(name):
                 self._rounds.wish("load", name)
-            self._seen[name] = found
 
     def _changed(self, one: Round, report: dict[str, Any]) -> None:
         if one.what == "unload":
@@ -225,7 +218,7 @@ class Supervisor:
             return
         if not report.get("versions"):
             if one.what == "load":
-                self._handled.pop(one.model, None)  # they did not agree: look again
+                self._watch.doubt(one.model)  # they did not agree
             return
         self._unloaded.discard(one.model)
         self._agreed(one, report["digest"])
@@ -254,7 +247,7 @@ class Supervisor:
         old = exchange(Path(staged.fresh), Path(staged.target), staged.base)
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
-            self._handled[name] = signature(Path(self._settings.models[name]))
+            self._watch.know(name)
 
     def _signalled(self, numbers: set[int]) -> None:
         if self._ending is not None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,11 +24,12 @@ from dagfm.server.answers import RefusedError
 from dagfm.server.app import build
 from dagfm.server.changes import Changes, Report
 from dagfm.server.channel import Channel
+from dagfm.server.figures import reserve
 from dagfm.server.lifecycle import Lifecycle
 from dagfm.server.loop import Server
 from dagfm.server.metrics import Metrics
 from dagfm.server.repository import Repository
-from dagfm.server.settings import Settings
+from dagfm.server.settings import MULTIPROCESS, Settings
 from dagfm.server.staged import Staged
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,11 @@ def main(settings: Settings, channel: Channel, listening: socket.socket) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is an open file
     logging.getLogger("uvicorn").setLevel(max(log.getEffectiveLevel(), logging.WARNING))
+    try:
+        reserve(Path(os.environ[MULTIPROCESS]))
+    except OSError as error:
+        channel.send(failed=f"figures cannot be shared: {error.strerror}; TMPDIR says where they lie")
+        return 1
     repository, metrics, lifecycle = Repository(settings), Metrics(), Lifecycle()
     changes = Changes(repository, metrics)
     for name in settings.models:

@@ -1,4 +1,4 @@
-"""What the server asks of a scorer beyond ``predict``, in one place."""
+"""How much of what is asked was never seen in training."""
 
 from __future__ import annotations
 
