@@ -405,7 +405,27 @@ SERIES: dict[str, Callable[[list[Any]], Any]] = {
         "Int64"
     ),
     "numbers": lambda cells: pd.Series([0 if cell is None else len(str(cell)) for cell in cells], dtype="uint16"),
+    "objects and pandas' nothing": lambda cells: pd.Series([NOTHING.get(cell, cell) for cell in map(text, cells)]),
+    "categories of objects": lambda cells: pd.Series(
+        pd.Categorical(pd.Series(list(map(text, cells)), dtype=object), ordered=True)
+    ),
+    "categories of numbers": lambda cells: pd.Series(
+        [None if cell is None else len(str(cell)) / 2 for cell in cells], dtype="category"
+    ),
+    "fractions": lambda cells: pd.Series([None if cell is None else len(str(cell)) / 2 for cell in cells]).astype(
+        "Float32"
+    ),
+    "truths": lambda cells: pd.Series([None if cell is None else len(str(cell)) > 3 for cell in cells]).astype(
+        "boolean"
+    ),
 }
+
+
+def text(cell: Any) -> str | None:
+    return None if cell is None else str(cell)
+
+
+NOTHING = {None: None, "": pd.NA, "5": float("nan"), "a": np.float64("nan"), "b": pd.NaT}
 
 
 @settings(max_examples=50)
@@ -444,6 +464,20 @@ def test_which_tables_are_read_as_they_lie() -> None:
     for other in (frame[["token", "cut"]], twice, numbered, frame.assign(amount="text"), {"token": []}, None):
         assert compiled.encode_pandas(other) is None
     assert CompiledEncoder(encoder_of({"token", "logged"}), {}).encode_pandas(frame) is None
+
+
+@pytest.mark.parametrize(
+    "kind", [object, "str", pd.StringDtype("python"), "category", pd.ArrowDtype(pa.string())], ids=str
+)
+def test_texts_of_pandas_do_not_go_by_way_of_polars(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = CompiledEncoder(encoder_of({"token", "cut", "amount"}), {})
+    frame = pd.DataFrame({"token": ["a", None, "b", "a"], "cut": ["a|b", "", None, "b"], "amount": [1, 2, None, 4]})
+    expected = compiled.encode(to_frame(frame))
+    frame = frame.astype({"token": kind, "cut": kind, "amount": "Int64"})
+    monkeypatch.delattr("dagfm.encoding.pandas_tables.pandas_column")
+    found = compiled.encode_pandas(frame)
+    assert found is not None
+    same(found, expected)
 
 
 def test_without_pythons_headers_dicts_become_tables(monkeypatch: pytest.MonkeyPatch) -> None:
