@@ -104,7 +104,7 @@ class Scorer:
         """
         if self._encoder is None:
             return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
-        if isinstance(rows, list):
+        if isinstance(rows, list) or type(rows) is dict:
             found = self._encoder.encode_dicts(rows, origin, without)
         else:
             found = self._encoder.encode_pandas(rows, without)

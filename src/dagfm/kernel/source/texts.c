@@ -4,14 +4,11 @@
  */
 #if defined(__has_include)
 #if __has_include(<Python.h>)
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "text.h"
+
 #include <stdint.h>
 
-#include "fetch.h"
-
 #define EXPORT __attribute__((visibility("default")))
-#define AHEAD 8 /* cells that are asked for before they are read */
 
 static inline PyObject *cell_at(const char *at, int64_t apart, int64_t row) {
     return *(PyObject *const *)(at + row * apart);
@@ -19,18 +16,6 @@ static inline PyObject *cell_at(const char *at, int64_t apart, int64_t row) {
 
 static inline int is_missing(PyObject *cell, PyObject *null) {
     return !cell || cell == Py_None || cell == null || (PyFloat_Check(cell) && PyFloat_AS_DOUBLE(cell) != PyFloat_AS_DOUBLE(cell));
-}
-
-/* The bytes of a text; NULL where it is none, or holds half of a surrogate pair. */
-static inline const char *utf8_of(PyObject *cell, Py_ssize_t *size) {
-    if (!PyUnicode_Check(cell)) return NULL;
-    if (PyUnicode_IS_COMPACT_ASCII(cell)) {
-        *size = PyUnicode_GET_LENGTH(cell);
-        return (const char *)PyUnicode_1BYTE_DATA(cell);
-    }
-    const char *found = PyUnicode_AsUTF8AndSize(cell, size);
-    if (!found) PyErr_Clear();
-    return found;
 }
 
 /* The bytes of all texts, None where a cell is neither a text nor missing; raises for want of memory.
@@ -44,12 +29,13 @@ EXPORT PyObject *dagfm_join_texts(const char *at, int64_t apart, int64_t rows, P
     PyObject *joined = PyBytes_FromStringAndSize(NULL, room);
     for (int64_t row = 0; row < rows && joined; row++) {
         PyObject *const cell = cell_at(at, apart, row);
-        if (row + AHEAD < rows) fetch(cell_at(at, apart, row + AHEAD));
+        if (row + AHEAD < rows) fetch_cell(cell_at(at, apart, row + AHEAD));
         offsets[row] = count;
         if (is_missing(cell, null)) continue;
         Py_ssize_t size;
-        const char *const text = utf8_of(cell, &size);
+        const char *const text = PyUnicode_Check(cell) ? utf8_of(cell, &size) : NULL;
         if (!text) {
+            PyErr_Clear();
             Py_DECREF(joined);
             Py_RETURN_NONE;
         }
