@@ -88,11 +88,15 @@ class Scorer:
         return self._served(self._in_chunks(rows))
 
     def _in_chunks(self, encoded: Rows, advance: Advance | None = None) -> Float32:
+        if 0 < len(encoded) <= CHUNK:
+            logits = self.score_encoded(encoded)
+            if advance is not None:
+                advance(len(encoded))
+            return logits
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
-            whole = len(chunk) == len(encoded)
-            logits[chunk] = self.score_encoded(encoded if whole else encoded.take(chunk))
+            logits[chunk] = self.score_encoded(encoded.take(chunk))
             if advance is not None:
                 advance(len(chunk))
         return logits
