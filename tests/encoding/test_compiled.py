@@ -492,7 +492,9 @@ def test_which_tables_are_read_as_they_lie() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [object, "str", pd.StringDtype("python"), "category", pd.ArrowDtype(pa.string())], ids=str
+    "kind",
+    [object, pd.StringDtype("pyarrow"), pd.StringDtype("python"), "category", pd.ArrowDtype(pa.string())],
+    ids=str,
 )
 def test_texts_of_pandas_do_not_go_by_way_of_polars(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = CompiledEncoder(encoder_of({"token", "cut", "amount"}), {})
