@@ -16,13 +16,9 @@ from dagfm.encoding.pandas_tables import pandas_table
 from dagfm.encoding.rows import Int64, Ragged, Rows
 from dagfm.encoding.values import EXACT
 from dagfm.encoding.vocabulary import Vocabulary
-from dagfm.kernel.encoding import CellEncoder, Encoded, Keys, Learned, Tokens
+from dagfm.kernel.encoding import MANY, CellEncoder, Encoded, Keys, Learned, Tokens
 from dagfm.kernel.tokens import TokenIndex, built
 from dagfm.schema import TIME_PARTS, Field
-
-MANY = 8192
-"""Up to this many rows of Python are read cell by cell; more become a table first, which bounds memory, and the time
-for which other threads wait for Python's lock."""
 
 
 class CompiledEncoder:

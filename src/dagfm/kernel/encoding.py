@@ -25,6 +25,10 @@ KINDS = ("ids", "items", "number", "bin")
 FEW = 64
 """Up to this many rows results are copied out of memory that stays with the thread."""
 
+MANY = 8192
+"""Up to this many rows of Python are read cell by cell; of more, callers make a table first, which bounds memory, and
+the time for which other threads wait for Python's lock."""
+
 
 class _Tokens(ctypes.Structure):
     """``dagfm_tokens`` of tokens.h."""

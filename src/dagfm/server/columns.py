@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dagfm.encoding.compiled import MANY
+from dagfm.kernel.encoding import MANY
 from dagfm.schema import Schema
 
 
