@@ -23,7 +23,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     VERSIONS["dagfm_avx512"] = ["-DLANES=16", *AVX512]
     VERSIONS["dagfm_avx512_narrow"] = ["-DLANES=8", "-DINNER_ALONE", *AVX512]
 PER_VERSION = ["version.c", "scoring_version.c"]
-ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c", "dicts.c"]
+ONCE = ["kernel.c", "table.c", "scoring.c", "ranking.c", "index.c", "encoding.c", "dicts.c", "texts.c"]
 
 
 def digest() -> int:

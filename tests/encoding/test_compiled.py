@@ -114,13 +114,16 @@ def coded(frame: pl.DataFrame) -> Any:
 
 
 def check(encoder: Encoder, rows: Any) -> None:
-    """Tables, with dictionaries and without, and dicts, with the plain encoder's result or its error."""
+    """Tables, with dictionaries and without, dicts and columns, with the plain encoder's result or its error."""
     compiled = CompiledEncoder(encoder, {})
     if isinstance(rows, list):  # as a table, a column of no field may be refused
         rows = [{name: row[name] for name in encoder.schema.columns} for row in rows]
     ways = [lambda: compiled.encode(to_frame(rows)), lambda: compiled.encode(coded(to_frame(rows)))]
     if isinstance(rows, list):
-        ways.append(lambda: compiled.encode_dicts(rows) or compiled.encode(to_frame(rows)))
+        ways += [
+            lambda form=form: compiled.encode_dicts(form) or compiled.encode(to_frame(form))
+            for form in (rows, {name: [row[name] for row in rows] for name in encoder.schema.columns})
+        ]
     try:
         expected = encoder.encode(to_frame(rows))
     except InputError as error:
@@ -358,6 +361,25 @@ def test_dicts_that_are_read_cell_by_cell_and_those_that_are_not() -> None:
         assert compiled.encode_dicts(no_rows) is None
 
 
+def test_columns_that_are_read_cell_by_cell_and_those_that_are_not() -> None:
+    encoder = encoder_of({"token", "cut", "amount"})
+    compiled = CompiledEncoder(encoder, {})
+    columns: dict[Any, Any] = {"token": ["a", None, 5], "cut": ["a|b", "", None], "amount": [1, 2.5, None]}
+    for change in ({}, {"extra": [object()] * 3}):
+        found = compiled.encode_dicts(columns | change)
+        assert found is not None
+        same(found, encoder.encode(to_frame(columns)))
+    assert compiled.encode_dicts({name: cells * 3000 for name, cells in columns.items()}) is None  # too many
+    others: list[dict[Any, Any]] = [
+        {"token": ["a"]}, {"token": ("a", "b", "c")}, {"token": "abc"}, {"extra": []}, {"extra": None}, {5: ["a"] * 3},
+        {"amount": ["1", 2, 3]}, {"token": [b"a"] * 3}, {"token": np.array(["a"] * 3)}, {"cut": ["a", ["b"], None]},
+    ]  # fmt: skip
+    for change in others:
+        assert compiled.encode_dicts(columns | change) is None
+    for fewer in ({}, {"token": columns["token"]}, {"token": [], "cut": [], "amount": []}):
+        assert compiled.encode_dicts(fewer) is None
+
+
 def test_rows_code_may_encode_others_raise_and_take_rows_out() -> None:
     encoder = encoder_of({"token", "history"})
     compiled = CompiledEncoder(encoder, {})
@@ -384,9 +406,12 @@ def test_reading_dicts_keeps_no_cell_and_loses_none() -> None:
     cells = [*row.values(), *row["history"], row, *row]
     compiled.encode_dicts([row])  # what keeps the keys is made once
     before = [sys.getrefcount(cell) for cell in cells]
+    columns = {name: [cell] * 70 for name, cell in row.items()}
     for rows in ([row] * 70, [Computed(row)] * 3, [row, {**row, "amount": "text"}], [row, {"token": 5}], [row, 5]):
         compiled.encode_dicts(rows)
-    del rows
+    for table in (columns, {**columns, "amount": ["text"] * 70}, {"token": columns["token"]}):
+        compiled.encode_dicts(table)
+    del rows, columns, table
     assert [sys.getrefcount(cell) for cell in cells] == before
 
 
@@ -405,7 +430,27 @@ SERIES: dict[str, Callable[[list[Any]], Any]] = {
         "Int64"
     ),
     "numbers": lambda cells: pd.Series([0 if cell is None else len(str(cell)) for cell in cells], dtype="uint16"),
+    "objects and pandas' nothing": lambda cells: pd.Series([NOTHING.get(cell, cell) for cell in map(text, cells)]),
+    "categories of objects": lambda cells: pd.Series(
+        pd.Categorical(pd.Series(list(map(text, cells)), dtype=object), ordered=True)
+    ),
+    "categories of numbers": lambda cells: pd.Series(
+        [None if cell is None else len(str(cell)) / 2 for cell in cells], dtype="category"
+    ),
+    "fractions": lambda cells: pd.Series([None if cell is None else len(str(cell)) / 2 for cell in cells]).astype(
+        "Float32"
+    ),
+    "truths": lambda cells: pd.Series([None if cell is None else len(str(cell)) > 3 for cell in cells]).astype(
+        "boolean"
+    ),
 }
+
+
+def text(cell: Any) -> str | None:
+    return None if cell is None else str(cell)
+
+
+NOTHING = {None: None, "": pd.NA, "5": float("nan"), "a": np.float64("nan"), "b": pd.NaT}
 
 
 @settings(max_examples=50)
@@ -446,6 +491,22 @@ def test_which_tables_are_read_as_they_lie() -> None:
     assert CompiledEncoder(encoder_of({"token", "logged"}), {}).encode_pandas(frame) is None
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [object, pd.StringDtype("pyarrow"), pd.StringDtype("python"), "category", pd.ArrowDtype(pa.string())],
+    ids=str,
+)
+def test_texts_of_pandas_do_not_go_by_way_of_polars(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = CompiledEncoder(encoder_of({"token", "cut", "amount"}), {})
+    frame = pd.DataFrame({"token": ["a", None, "b", "a"], "cut": ["a|b", "", None, "b"], "amount": [1, 2, None, 4]})
+    expected = compiled.encode(to_frame(frame))
+    frame = frame.astype({"token": kind, "cut": kind, "amount": "Int64"})
+    monkeypatch.delattr("dagfm.encoding.pandas_tables.pandas_column")
+    found = compiled.encode_pandas(frame)
+    assert found is not None
+    same(found, expected)
+
+
 def test_without_pythons_headers_dicts_become_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dagfm.kernel.encoding.dict_reader", lambda: None)
     assert CompiledEncoder(encoder_of({"token"}), {}).encode_dicts([{"token": "a"}]) is None
@@ -462,7 +523,9 @@ def test_columns_that_are_left_out_are_missing(extra: list[str]) -> None:
     same(compiled.encode(frame, without=without), expected)
     same(compiled.encode(frame[:0], without=without), encoder.encode(to_frame([])))
     same(compiled.encode(pl.DataFrame(), without=without), encoder.encode(to_frame([])))
-    for dicts in (rows, [{name: row[name] for name in row if name not in without} for row in rows]):
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    fewer = {name: cells for name, cells in columns.items() if name not in without}
+    for dicts in (rows, [{name: row[name] for name in row if name not in without} for row in rows], columns, fewer):
         found = compiled.encode_dicts(dicts, without=frozenset(without))
         assert found is not None
         same(found, expected)

@@ -16,13 +16,9 @@ from dagfm.encoding.pandas_tables import pandas_table
 from dagfm.encoding.rows import Int64, Ragged, Rows
 from dagfm.encoding.values import EXACT
 from dagfm.encoding.vocabulary import Vocabulary
-from dagfm.kernel.encoding import CellEncoder, Encoded, Keys, Learned, Tokens
+from dagfm.kernel.encoding import MANY, CellEncoder, Encoded, Keys, Learned, Tokens
 from dagfm.kernel.tokens import TokenIndex, built
 from dagfm.schema import TIME_PARTS, Field
-
-MANY = 8192
-"""Up to this many dicts are read cell by cell; more become a table first, which bounds memory, and the time for which
-other threads wait for Python's lock."""
 
 
 class CompiledEncoder:
@@ -107,26 +103,33 @@ class CompiledEncoder:
             rows, columns = rows.select(wanted), wanted
         return rows, self._children([None if name in without else name for name in columns])
 
-    def encode_dicts(self, rows: list[Any], origin: str = "rows", without: frozenset[str] = frozenset()) -> Rows | None:
-        """Encode at most ``MANY`` rows, dicts with a key for every field; None where they are anything else.
+    def encode_dicts(
+        self, rows: list[Any] | dict[Any, Any], origin: str = "rows", without: frozenset[str] = frozenset()
+    ) -> Rows | None:
+        """Encode at most ``MANY`` rows, dicts with a key for every field, or a dict of columns that are lists of one
+        length; None where they are anything else.
 
         Raises what ``Encoder.encode`` raises for what is no value of its field; ``without`` as in ``encode``.
         """
-        if not 0 < len(rows) <= MANY or not self._fields:
+        count = len(rows) if isinstance(rows, list) else _length(rows)
+        if not 0 < count <= MANY or not self._fields:
             return None
         try:
-            found = self._cells.dicts(self._keys_without(without), rows)
+            found = self._cells.dicts(self._keys_without(without), rows, count)
             if found is None:
                 return None
             if self._direct:
                 return self._rows(found)
             parts = self._parts(found, set())
             for one in self._others:
-                cells = [None if one.source in without else row[one.source] for row in rows]
+                if one.source in without:
+                    cells = [None] * count
+                else:
+                    cells = [row[one.source] for row in rows] if isinstance(rows, list) else rows[one.source]
                 self.encoder.encode_column(one, column(one.source, cells), origin, parts)
         except (KeyError, TypeError, UnicodeEncodeError, _NotCoveredError):
             return None
-        return self.encoder.assembled(parts, len(rows))
+        return self.encoder.assembled(parts, count)
 
     def _keys_without(self, names: frozenset[str]) -> Keys:
         found = self._keys.get(names)
@@ -201,6 +204,12 @@ def index_of(vocabulary: Vocabulary) -> TokenIndex | None:
 def blank(frame: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
     """The table with nothing in columns of these names; a table without columns stays one."""
     return frame.with_columns(pl.lit(None).alias(name) for name in names) if names and frame.columns else frame
+
+
+def _length(columns: dict[Any, Any]) -> int:
+    """Of every one of the columns; 0 where one is no list, or has no name, or they differ."""
+    sizes = {len(cells) if type(cells) is list and type(name) is str else 0 for name, cells in columns.items()}
+    return sizes.pop() if len(sizes) == 1 else 0
 
 
 def _text(cell: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagfm.encoding.frames import is_of, pandas_column
+from dagfm.kernel.texts import joined
 
 
 def pandas_table(rows: Any, names: Sequence[str]) -> Any:
@@ -20,21 +21,39 @@ def pandas_table(rows: Any, names: Sequence[str]) -> Any:
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is None or not is_of(rows, "pandas", "DataFrame"):
         return None
-    found = rows.columns.tolist()
-    fit = all(type(name) is str for name in found) and len(set(found)) == len(found) and set(names) <= set(found)
-    return pyarrow.table([_column(pyarrow, name, rows[name]) for name in names], names=names) if fit else None
+    places = {name: place for place, name in enumerate(rows.columns.tolist())}
+    if len(places) < rows.shape[1] or any(type(name) is not str for name in places) or not places.keys() >= set(names):
+        return None
+    return pyarrow.table([_column(pyarrow, rows, name, places[name]) for name in names], names=names)
 
 
-def _column(pyarrow: Any, name: str, series: Any) -> Any:
-    kind, storage = series.dtype, getattr(series.dtype, "storage", None)
+def _column(pyarrow: Any, rows: Any, name: str, place: int) -> Any:
+    # Without a Series, which pandas makes more slowly than the kernel reads a column of a thousand texts.
+    found = _array(pyarrow, rows._get_column_array(place))
+    return pyarrow.chunked_array(pandas_column(name, rows.iloc[:, place])) if found is None else found
+
+
+def _array(pyarrow: Any, cells: Any) -> Any:
+    """What a column holds, in Arrow; None where only ``pandas_column`` knows what that is."""
+    kind, storage, pandas = cells.dtype, getattr(cells.dtype, "storage", None), sys.modules["pandas"]
     plain = kind.kind if isinstance(kind, np.dtype) else None
     if plain is not None and plain in "biuf":
-        return pyarrow.array(series.to_numpy())
-    if storage == "pyarrow" and hasattr(series.array, "__arrow_array__"):
-        return series.array.__arrow_array__()
+        return pyarrow.array(cells)
     if plain == "O" or storage == "python":
-        try:
-            return pyarrow.array(series.to_numpy(), pyarrow.large_string(), from_pandas=True)
-        except (TypeError, ValueError):
-            pass  # not texts alone
-    return pyarrow.chunked_array(pandas_column(name, series))
+        texts = joined(np.asarray(cells, object), pandas.NA)
+        if texts is None:
+            return None
+        valid, offsets, data = map(pyarrow.py_buffer, texts)
+        return pyarrow.LargeStringArray.from_buffers(len(cells), offsets, data, valid)
+    if isinstance(kind, pandas.CategoricalDtype) and len(kind.categories) <= len(cells):
+        return _coded(pyarrow, cells.codes, _array(pyarrow, kind.categories.values))
+    nullable = pandas.arrays.IntegerArray, pandas.arrays.FloatingArray, pandas.arrays.BooleanArray
+    return cells.__arrow_array__() if storage == "pyarrow" or isinstance(cells, nullable) else None
+
+
+def _coded(pyarrow: Any, codes: Any, texts: Any) -> Any:
+    """A column of codes into texts, a code below 0 missing; None where they are no texts."""
+    if texts is None or not (pyarrow.types.is_string(texts.type) or pyarrow.types.is_large_string(texts.type)):
+        return None
+    whole = texts.combine_chunks() if isinstance(texts, pyarrow.ChunkedArray) else texts
+    return pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, mask=codes < 0), whole)

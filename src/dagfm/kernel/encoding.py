@@ -1,4 +1,4 @@
-"""Raw cells to row ids and numbers in the kernel: tables by Arrow's C stream, and lists of dicts."""
+"""Raw cells to row ids and numbers in the kernel: tables by Arrow's C stream, and Python's own dicts and lists."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ KINDS = ("ids", "items", "number", "bin")
 
 FEW = 64
 """Up to this many rows results are copied out of memory that stays with the thread."""
+
+MANY = 8192
+"""Up to this many rows of Python are read cell by cell; of more, callers make a table first, which bounds memory, and
+the time for which other threads wait for Python's lock."""
 
 
 class _Tokens(ctypes.Structure):
@@ -65,7 +69,7 @@ class _Encoding(ctypes.Structure):
 
 
 class _Columns(ctypes.Structure):
-    """``dagfm_columns`` of dicts.c."""
+    """``dagfm_columns`` of cells.h."""
 
     _fields_ = [
         ("count", ctypes.c_int64),
@@ -161,12 +165,13 @@ class CellEncoder:
         """
         return Keys([one.kind for one in self._kept], keys, spelled)
 
-    def dicts(self, keys: Keys, rows: list[Any]) -> Encoded | None:
-        """Encode rows of Python; None where a key lacks, or a cell is of a type that is not read here.
+    def dicts(self, keys: Keys, rows: list[Any] | dict[str, Any], count: int) -> Encoded | None:
+        """Encode ``count`` rows of Python, a list of dicts or a dict of lists; None where a key lacks, a list is of
+        another length, or a cell is of a type that is not read here.
 
         Raises what a row that is no dict raises, what ``keys.spelled`` does, and UnicodeEncodeError.
         """
-        count, reader = len(rows), dict_reader()
+        reader = dict_reader()
         if reader is None:
             return None
         state = self._state() if count <= FEW else _State(self, count)
@@ -233,7 +238,7 @@ class Keys:
 
 
 _WAYS = {"ids": 0, "number": 1, "bin": 1, "items": 2}
-"""What a field's cells are read as: a text, a number, several values; as dicts.c numbers them."""
+"""What a field's cells are read as: a text, a number, several values; as cells.h numbers them."""
 
 
 def _field(one: Learned, edges: NDArray[np.float64], separator: bytes) -> _Field:

@@ -140,11 +140,23 @@ def dict_reader() -> Any:
     if found is None:
         return None
     if not hasattr(found, "dagfm_encode_dicts"):
-        slower = "rows that come as dicts are encoded several times slower"
+        slower = "rows that come as dicts, and as texts of Python in tables of pandas, are encoded several times slower"
         _log().warning("Python.h was missing when dagfm was installed: %s", slower)
         return None
     function = ctypes.PyDLL(found._name).dagfm_encode_dicts
     function.restype, function.argtypes = ctypes.c_int64, [_ADDRESS, _ADDRESS, ctypes.py_object]
+    return function
+
+
+@lru_cache(maxsize=1)
+def text_reader() -> Any:
+    """The function that joins texts of Python; None where ``dict_reader`` is."""
+    found = library()
+    if dict_reader() is None or found is None:
+        return None
+    function = ctypes.PyDLL(found._name).dagfm_join_texts
+    function.restype = ctypes.py_object
+    function.argtypes = [_ADDRESS, _INTEGER, _INTEGER, ctypes.py_object, _ADDRESS, _ADDRESS]
     return function
 
 

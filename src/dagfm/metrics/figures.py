@@ -95,7 +95,7 @@ def sigmoid(logits: ArrayLike) -> Float64:
     """Probabilities (n,) of logits (n,), without overflow."""
     z = np.asarray(logits, np.float64)
     decay = np.exp(-np.abs(z))
-    return np.where(z >= 0.0, 1.0 / (1.0 + decay), decay / (1.0 + decay))
+    return np.where(z >= 0.0, 1.0, decay) / (1.0 + decay)
 
 
 def _mean(terms: Callable[..., Float64], *columns: ArrayLike, weights: ArrayLike | None) -> float:

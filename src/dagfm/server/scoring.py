@@ -16,7 +16,7 @@ from dagfm.errors import DagfmError
 from dagfm.server import infer
 from dagfm.server.answers import Answer, RefusedError, to_json
 from dagfm.server.call import Call
-from dagfm.server.columns import as_rows
+from dagfm.server.columns import as_lists
 from dagfm.server.compression import inflate
 from dagfm.server.drift import Drift
 from dagfm.server.messages import ExplainBody, PredictBody, RankBody, decoded, read, rows_apart
@@ -53,7 +53,7 @@ class Scoring:
         served, body = self._begin(call)
         request = infer.parse(body, call.headers.get(infer.HEADER), served.columns, self._limits.rows)
         call.rows = request.rows
-        scores = served.scorer.predict(as_rows(request.columns, served.columns))
+        scores = served.scorer.predict(as_lists(request.columns, served.columns))
         self._count(served, request.columns, scores)
         return infer.answer(request, served.model, served.version, scores)
 
@@ -67,7 +67,7 @@ class Scoring:
         else:
             rows = read(body, PredictBody).rows
             call.rows = self._checked(rows, "rows", self._limits.rows)
-            scores = served.scorer.predict(as_rows(rows, served.columns) if isinstance(rows, dict) else rows)
+            scores = served.scorer.predict(rows)
         self._count(served, rows, scores)
         return Answer(to_json({"scores": scores}))
 

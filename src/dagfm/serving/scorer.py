@@ -94,11 +94,15 @@ class Scorer:
         return self._served(self._in_chunks(rows))
 
     def _in_chunks(self, encoded: Rows, advance: Advance | None = None) -> Float32:
+        if 0 < len(encoded) <= CHUNK:
+            logits = self.score_encoded(encoded)
+            if advance is not None:
+                advance(len(encoded))
+            return logits
         logits = np.empty(len(encoded), np.float32)
         for start in range(0, len(encoded), CHUNK):
             chunk = np.arange(start, min(start + CHUNK, len(encoded)))
-            whole = len(chunk) == len(encoded)
-            logits[chunk] = self.score_encoded(encoded if whole else encoded.take(chunk))
+            logits[chunk] = self.score_encoded(encoded.take(chunk))
             if advance is not None:
                 advance(len(chunk))
         return logits
@@ -110,7 +114,7 @@ class Scorer:
         """
         if self._encoder is None:
             return self.bundle.encoder.encode(blank(to_frame(rows, origin), without), origin)
-        if isinstance(rows, list):
+        if isinstance(rows, list) or type(rows) is dict:
             found = self._encoder.encode_dicts(rows, origin, without)
         else:
             found = self._encoder.encode_pandas(rows, without)

@@ -1,164 +1,15 @@
-/* Rows of Python, as a list of dicts, to row ids and numbers.
+/* Rows of Python, as a list of dicts or a dict of lists, to row ids and numbers.
  *
- * Their cells are copied first, as texts and numbers, which takes Python's lock; then they are encoded without it. No
- * code of Python runs while rows are read, but for rows that are no dicts. Where its headers were missing there is
- * nothing here, and Python makes a table of the rows.
+ * Their cells are copied first, which takes Python's lock; then they are encoded without it. No code of Python runs while
+ * rows are read, but for rows that are no dicts. Where its headers were missing there is nothing here, and Python makes a
+ * table of the rows.
  */
 #if defined(__has_include)
 #if __has_include(<Python.h>)
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include "encoding.h"
+#include "cells.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define FEW_ROWS 64 /* take less time than others would wait for Python's lock */
-
-enum { TEXT, NUMERIC, SEVERAL }; /* what a column's cells are read as */
-
-/* Which columns rows have; a key is there twice where its cells are read in two ways. */
-typedef struct {
-    int64_t count;
-    PyObject *keys;    /* (count) a tuple */
-    const int8_t *ways; /* (count) */
-    PyObject *spelled; /* from a cell of a rarer type to its text; raises for those that are none */
-    PyObject *integer, *real; /* types that are numbers beside Python's own */
-} dagfm_columns;
-
-/* Bytes of the text that was copied; of several values, the first of `pieces` and how many, ONE for a text to be cut,
- * the first one NOWHERE where the cell is missing. */
-typedef struct {
-    int32_t at, size;
-} piece;
-
-#define ONE (-1)
-#define NOWHERE (-1)
-
-typedef union {
-    piece text;
-    double number;
-} cell;
-
-/* A cell whose text Python writes, once all rows are read. */
-typedef struct {
-    PyObject *value;
-    int64_t place; /* of cells, or, one less and negative, of pieces */
-} waiting_cell;
-
-/* What was read of all rows. */
-typedef struct {
-    const dagfm_columns *columns;
-    int64_t rows;
-    cell *cells; /* (columns, rows) */
-    uint8_t *text;
-    piece *pieces;
-    waiting_cell *later;
-    int64_t size, count, waits;          /* of text, pieces and later */
-    int64_t room, pieces_room, waits_room;
-} reading;
-
-/* Room for so many more; 0 where there is none, or too many for a piece. */
-static inline int grow(void **at, int64_t count, int64_t more, int64_t *room, size_t width) {
-    if (count + more <= *room) return 1;
-    if (count + more > INT32_MAX / 2) return 0;
-    const int64_t wanted = 2 * (count + more) + 64;
-    void *grown = realloc(*at, (size_t)wanted * width);
-    if (!grown) return 0;
-    *at = grown;
-    *room = wanted;
-    return 1;
-}
-
-/* Copy a text; DONE, or NOT_COVERED where there is no room. */
-static inline int put_text(reading *in, const void *at, int64_t size, piece *to) {
-    if (!grow((void **)&in->text, in->size, size, &in->room, 1)) return NOT_COVERED;
-    memcpy(in->text + in->size, at, (size_t)size);
-    *to = (piece){(int32_t)in->size, (int32_t)size};
-    in->size += size;
-    return DONE;
-}
-
-static inline int put_string(reading *in, PyObject *value, piece *to) {
-    if (PyUnicode_IS_COMPACT_ASCII(value)) return put_text(in, PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value), to);
-    Py_ssize_t size;
-    const char *text = PyUnicode_AsUTF8AndSize(value, &size); /* raises for half of a surrogate pair */
-    return text ? put_text(in, text, size, to) : NOT_COVERED;
-}
-
-static int put_integer(reading *in, int64_t value, piece *to) {
-    uint8_t digits[24];
-    return put_text(in, digits, written(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0, digits), to);
-}
-
-static int put_later(reading *in, PyObject *value, int64_t place) {
-    if (!grow((void **)&in->later, in->waits, 1, &in->waits_room, sizeof(waiting_cell))) return NOT_COVERED;
-    in->later[in->waits++] = (waiting_cell){Py_NewRef(value), place};
-    return DONE;
-}
-
-/* The token text of a cell as values.py has it, none where missing. */
-static int read_text(reading *in, PyObject *value, piece *to, int64_t place) {
-    *to = (piece){0, 0};
-    if (PyUnicode_Check(value)) return put_string(in, value, to);
-    if (value == Py_None) return DONE;
-    if (value == Py_True) return put_text(in, "true", 4, to);
-    if (value == Py_False) return put_text(in, "false", 5, to);
-    if (PyLong_CheckExact(value)) {
-        int above;
-        const long long number = PyLong_AsLongLongAndOverflow(value, &above);
-        if (!above) return put_integer(in, number, to);
-    } else if (PyFloat_CheckExact(value)) {
-        const double number = PyFloat_AS_DOUBLE(value);
-        if (number != number) return DONE;
-        if (fabs(number) < EXACT && number == floor(number)) return put_integer(in, (int64_t)number, to);
-    }
-    return put_later(in, value, place);
-}
-
-/* The number of a cell, NaN where missing. */
-static int read_number(const reading *in, PyObject *value, double *to) {
-    PyObject *const type = (PyObject *)Py_TYPE(value);
-    if (PyFloat_CheckExact(value) || type == in->columns->real) {
-        *to = PyFloat_AS_DOUBLE(value);
-    } else if (value == Py_None) {
-        *to = NAN;
-    } else if (PyLong_CheckExact(value) || type == in->columns->integer) {
-        *to = PyFloat_AsDouble(value);
-        if (*to == -1 && PyErr_Occurred()) {
-            PyErr_Clear(); /* too large */
-            return NOT_COVERED;
-        }
-    } else {
-        return NOT_COVERED;
-    }
-    return isinf(*to) ? NOT_COVERED : DONE;
-}
-
-/* The values of a list or tuple, or a text to be cut. */
-static int read_several(reading *in, PyObject *value, piece *to) {
-    const int tuple = PyTuple_Check(value), list = tuple || PyList_Check(value);
-    const int64_t count = tuple ? PyTuple_GET_SIZE(value) : list ? PyList_GET_SIZE(value) : value != Py_None;
-    *to = (piece){list || count ? (int32_t)in->count : NOWHERE, list || !count ? (int32_t)count : ONE};
-    if (!grow((void **)&in->pieces, in->count, count, &in->pieces_room, sizeof(piece))) return NOT_COVERED;
-    for (int64_t i = 0; i < count; i++, in->count++) {
-        PyObject *const one = tuple ? PyTuple_GET_ITEM(value, i) : list ? PyList_GET_ITEM(value, i) : value;
-        if (read_text(in, one, in->pieces + in->count, -1 - in->count) != DONE) return NOT_COVERED;
-    }
-    return DONE;
-}
-
-static int read_cells(reading *in, int64_t row, PyObject *const *values) {
-    for (int64_t i = 0; i < in->columns->count; i++) {
-        const int64_t place = i * in->rows + row;
-        cell *const to = in->cells + place;
-        const int way = in->columns->ways[i];
-        const int failed = way == TEXT      ? read_text(in, values[i], &to->text, place)
-                           : way == NUMERIC ? read_number(in, values[i], &to->number)
-                                            : read_several(in, values[i], &to->text);
-        if (failed != DONE) return NOT_COVERED;
-    }
-    return DONE;
-}
 
 /* The cells of a row that is no dict are its own to make: they are kept until they are read. */
 static int read_mapping(reading *in, int64_t row, PyObject *mapping, PyObject **values) {
@@ -174,8 +25,7 @@ static int read_dict(reading *in, int64_t row, PyObject *dict, PyObject **values
     for (int64_t i = 0; i < in->columns->count; i++) {
         values[i] = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(in->columns->keys, i));
         if (!values[i]) return NOT_COVERED;
-        fetch(values[i]);
-        fetch((const char *)values[i] + sizeof(PyASCIIObject));
+        fetch_cell(values[i]);
     }
     return read_cells(in, row, values);
 }
@@ -192,74 +42,34 @@ static int read_rows(reading *in, PyObject *rows, PyObject **values) {
     return DONE;
 }
 
-static int write_later(reading *in) {
-    for (int64_t i = 0; i < in->waits; i++) {
-        const int64_t place = in->later[i].place;
-        PyObject *const text = PyObject_CallOneArg(in->columns->spelled, in->later[i].value);
-        const int failed = !text || put_string(in, text, place < 0 ? in->pieces - 1 - place : &in->cells[place].text);
-        Py_XDECREF(text);
-        if (failed) return NOT_COVERED;
+/* Of a dict of columns, each a list of as many cells as there are rows; others may have the lock between long ones. */
+static int read_lists(reading *in, PyObject *lists) {
+    for (int64_t i = 0; i < in->columns->count; i++) {
+        if (in->rows > FEW_ROWS) {
+            Py_BEGIN_ALLOW_THREADS;
+            Py_END_ALLOW_THREADS;
+        }
+        PyObject *const list = PyDict_GetItemWithError(lists, PyTuple_GET_ITEM(in->columns->keys, i));
+        if (!list || !PyList_CheckExact(list) || PyList_GET_SIZE(list) != in->rows) return NOT_COVERED;
+        for (int64_t row = 0; row < in->rows; row++) {
+            if (row + AHEAD < in->rows) fetch_cell(PyList_GET_ITEM(list, row + AHEAD));
+            if (read_cell(in, i, row, PyList_GET_ITEM(list, row)) != DONE) return NOT_COVERED;
+        }
     }
     return DONE;
 }
 
-static void encode_ids(const dagfm_encoding *in, const dagfm_field *field, const reading *from, const cell *cells) {
-    waiting ids;
-    ids.count = 0;
-    int32_t *to = in->ids + field->column;
-    for (int64_t row = 0; row < in->rows; row++, to += in->ids_apart)
-        give(&ids, &field->tokens, from->text + cells[row].text.at, cells[row].text.size, to);
-    flush(&ids);
-}
-
-/* All cells texts, which a separator cuts, or all lists. */
-static int encode_several(const dagfm_encoding *in, const dagfm_field *field, const reading *from, const cell *cells) {
-    items to = items_at(in, field, 0);
-    int texts = 0, lists = 0;
-    for (int64_t row = 0; row < in->rows; row++) {
-        const piece own = cells[row].text;
-        if (own.size == ONE) {
-            const piece text = from->pieces[own.at];
-            texts = 1;
-            if (!cut_cell(&to, from->text + text.at, text.size)) return NOT_COVERED;
-        }
-        lists |= own.size != ONE && own.at != NOWHERE;
-        for (int64_t i = 0; i < own.size; i++) {
-            const piece text = from->pieces[own.at + i];
-            if (!give_item(&to, from->text + text.at, text.size)) return NOT_COVERED;
-        }
-        if (!end_cell(&to)) return NOT_COVERED;
-    }
-    flush(&to.ids);
-    return texts && (lists || !field->tokens.separator_size) ? NOT_COVERED : DONE;
-}
-
-static int encode_cells(const dagfm_encoding *in, const reading *from) {
-    if (put_absent(in, 0, in->rows) != DONE) return NOT_COVERED;
-    for (int64_t i = 0; i < in->fields; i++) {
-        if (in->children[i] < 0) continue;
-        const dagfm_field *const field = in->field + i;
-        const cell *const cells = from->cells + in->children[i] * in->rows;
-        int failed = DONE;
-        if (field->kind == IDS)
-            encode_ids(in, field, from, cells);
-        else if (field->kind == ITEMS)
-            failed = encode_several(in, field, from, cells);
-        else
-            for (int64_t row = 0; row < in->rows; row++) put_number(in, field, row, cells[row].number);
-        if (failed != DONE) return NOT_COVERED;
-    }
-    return DONE;
-}
-
-/* As many rows as `told` says, of a list; 1 where they hold what only Python knows. What a row's code raises is raised. */
+/* As many rows as `told` says, of a list, or of a dict of columns; 1 where they hold what only Python knows. What a row's
+ * code raises is raised. */
 EXPORT int64_t dagfm_encode_dicts(const dagfm_encoding *told, const dagfm_columns *columns, PyObject *rows) {
     const dagfm_encoding own = *told, *const in = &own; /* a row's code may encode others meanwhile */
     reading from = {.columns = columns, .rows = in->rows, .room = 8 * (columns->count * in->rows + 8)};
     from.text = malloc((size_t)from.room);
     PyObject **values = malloc((size_t)(columns->count + 1) * sizeof(PyObject *));
     from.cells = malloc((size_t)(columns->count * in->rows + 1) * sizeof(cell));
-    int failed = !values || !from.cells || !from.text ? NOT_COVERED : read_rows(&from, rows, values);
+    int failed = !values || !from.cells || !from.text ? NOT_COVERED
+                 : PyDict_CheckExact(rows)                   ? read_lists(&from, rows)
+                                                             : read_rows(&from, rows, values);
     if (failed == DONE) failed = write_later(&from);
     for (int64_t i = 0; i < from.waits; i++) Py_DECREF(from.later[i].value);
     if (failed == DONE && in->rows <= FEW_ROWS) {
