@@ -28,8 +28,10 @@ def pandas_table(rows: Any, names: Sequence[str]) -> Any:
 
 
 def _column(pyarrow: Any, rows: Any, name: str, place: int) -> Any:
-    # Without a Series, which pandas makes more slowly than the kernel reads a column of a thousand texts.
-    found = _array(pyarrow, rows._get_column_array(place))
+    # Without a Series, which pandas makes more slowly than the kernel reads a column of a thousand texts; its own name
+    # for that is no promise.
+    direct = getattr(rows, "_get_column_array", None)
+    found = _array(pyarrow, rows.iloc[:, place].values if direct is None else direct(place))
     return pyarrow.chunked_array(pandas_column(name, rows.iloc[:, place])) if found is None else found
 
 
