@@ -111,6 +111,14 @@ def test_lists_in_a_token_field_are_refused() -> None:
         ENCODER.encode(to_frame([{**TRAINING[0], "user": ["u1"]}]))
 
 
+@pytest.mark.parametrize("wrong", [{"deep": 1}, {"u1"}, frozenset(), [{"deep": 1}]])
+@pytest.mark.parametrize("name", ["user", "Größe 🙂", "tags", "place"])
+def test_what_is_no_value_is_refused_whatever_stands_beside_it(name: str, wrong: object) -> None:
+    for rows in ([{**TRAINING[0], name: wrong}], [TRAINING[0], {**TRAINING[1], name: wrong}]):
+        with pytest.raises(InputError, match=f"column '{name}'.* holds "):
+            ENCODER.encode(to_frame(rows), "rows")
+
+
 TOKEN = st.none() | st.text() | st.integers() | st.floats() | st.booleans() | st.sampled_from(["u1", 7, 7.0, "7", ""])
 NUMBER = (
     st.none() | st.floats(allow_infinity=False) | st.integers(-(10**20), 10**20) | st.sampled_from(["", "1.5", " 2 "])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,8 @@ def column(name: str, values: Iterable[Any]) -> pl.Series:
     of_type = {kind: _maker(kind) for kind in kinds if kind is not type(None)}
     if not of_type:
         return pl.Series(name, [None] * len(cells), dtype=pl.Null)
+    if _objects in of_type.values():
+        return _objects(name, cells)
     if len(set(of_type.values())) == 1:
         return next(iter(of_type.values()))(name, cells)
     makers: dict[_Maker, list[int]] = {}
@@ -101,8 +104,17 @@ def _spelled(name: str, cells: Sequence[Any]) -> pl.Series:
     return _texts(name, [None if cell is None else str(cell) for cell in cells])
 
 
+def _objects(name: str, cells: Sequence[Any]) -> pl.Series:
+    """Dicts and sets are no values: structs, as every field refuses them, and columns of no field may hold them."""
+    return pl.Series(
+        name, [None if cell is None else {"": str(cell)} for cell in cells], dtype=pl.Struct({"": pl.String})
+    )
+
+
 def _lists(name: str, cells: Sequence[Any]) -> pl.Series:
     items = column(name, [item for cell in cells if cell is not None for item in cell])
+    if items.dtype == pl.Struct:
+        return _objects(name, cells)
     if items.dtype.is_nested():
         raise InputError(f"column '{name}' holds lists of lists, expected lists of values")
     flat, lists, start = items.to_list(), [], 0
@@ -125,6 +137,7 @@ _MAKERS: tuple[tuple[type | tuple[type, ...], _Maker], ...] = (
     (datetime.time, partial(pl.Series, dtype=pl.Time)),
     (datetime.timedelta, partial(pl.Series, dtype=pl.Duration("us"))),
     (bytes, partial(pl.Series, dtype=pl.Binary)),
+    ((Mapping, AbstractSet), _objects),
 )
 
 

@@ -47,10 +47,17 @@ def token_text(series: pl.Series) -> pl.Series:
         decoded = [None if cell is None else cell.decode("utf-8", "backslashreplace") for cell in series.to_list()]
         text = pl.Series(series.name, decoded, dtype=pl.String)
     elif kind.is_nested() or kind == pl.Object:
-        raise InputError(f"column '{series.name}' holds {kind}, expected one value a row; lists need type token_seq")
+        raise InputError(
+            f"column '{series.name}' holds {told(kind)}, expected one value a row; lists need type token_seq"
+        )
     else:
         text = series.cast(pl.String)
     return text.set(text == "", None)
+
+
+def told(kind: pl.DataType) -> str:
+    """How messages call a type."""
+    return "objects" if kind == pl.Struct else str(kind)
 
 
 def numbers(series: pl.Series, origin: str) -> Float64:
@@ -60,7 +67,7 @@ def numbers(series: pl.Series, origin: str) -> Float64:
     """
     kind = series.dtype
     if kind.is_nested() or kind.is_temporal() or kind in (pl.Object, pl.Binary):
-        raise InputError(f"{origin}: column '{series.name}' holds {kind}, expected numbers")
+        raise InputError(f"{origin}: column '{series.name}' holds {told(kind)}, expected numbers")
     if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
         values = series.cast(pl.Float64)
     else:
