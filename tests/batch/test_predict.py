@@ -96,6 +96,25 @@ def test_lines_are_the_bytes_of_the_file_and_of_the_whole_table(finished: Finish
     assert b"".join(told) == Path("scores.csv").read_bytes() == whole.write_csv().encode()
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("given", ["csv", "parquet"])
+def test_of_no_rows_there_are_no_scores(finished: Finished, folder: Path, given: str, suffix: str) -> None:
+    """As on the hour in which nothing happened: who reads the scores finds their columns."""
+    none = click_log(3, seed=3).clear()
+    none.write_parquet("rows.parquet")
+    Path("rows.csv").write_text(f"{','.join(none.columns)}\n")
+    task = task_of(finished, f"rows.{given}", "user", "price")
+    found = predict(task, f"out.{suffix}")
+    assert found.columns == ["user", "price", "probability"]
+    assert found.height == 0
+    if suffix == given == "parquet":
+        assert found.schema == {**none.select("user", "price").schema, "probability": pl.Float32}
+    assert b"".join(predict_lines(task, LoggedProgress(), print)) == b"user,price,probability\n"
+    assert not list(folder.glob("*.parts"))
+    with pytest.raises(InputError, match="column 'users' is in none of the files"):
+        predict(task_of(finished, f"rows.{given}", "users"), "out.csv")
+
+
 def test_parquet_keeps_types_and_lists(finished: Finished, rows: pl.DataFrame) -> None:
     found = predict(task_of(finished, "rows.parquet", "position", "click", "group"), "scores.parquet")
     assert found.schema == {**rows.select("position", "click", "group").schema, "probability": pl.Float32()}

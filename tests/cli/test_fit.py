@@ -198,7 +198,7 @@ CSV = "user,item,price,click\n" + "".join(f"u{index % 3},{index % 5},{index / 7}
     ("text", "told"),
     [
         ("", "log.csv: the file is empty"),
-        ("user,item,price,click\n", "log.csv: a header and no rows"),
+        ("user,item,price,click\n", "log.csv: the table has no rows; its columns: user, item, price, click"),
         ("user,item,user,click\n1,2,3,1\n", "log.csv: column 'user' occurs twice in the header"),
         (CSV.replace("click", "clicked", 1), "Did you mean 'clicked'?"),
         (CSV.replace(",1\n", ",2\n"), "label 'click' holds 0, 2; expected 0 and 1"),

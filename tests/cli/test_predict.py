@@ -272,14 +272,22 @@ def test_wrong_options(finished: Finished, folder: Path, arguments: tuple[str, .
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "text"), [("absent.csv", None), ("empty.csv", ""), ("header.csv", "user,item\n")])
+@pytest.mark.parametrize(("name", "text"), [("absent.csv", None), ("empty.csv", "")])
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
-def test_a_file_without_rows(finished: Finished, folder: Path, name: str, text: str | None, verb: str) -> None:
+def test_a_file_of_nothing(finished: Finished, folder: Path, name: str, text: str | None, verb: str) -> None:
     if text is not None:
         Path(name).write_text(text)
     code, out, err = invoke(verb, finished.bundle, name)
     assert (code, out) == (2, "")
     assert f"error: {name}: " in err
+
+
+def test_a_file_without_rows_has_no_scores_and_no_figures(finished: Finished, rows: pl.DataFrame, folder: Path) -> None:
+    rows.clear().write_parquet("none.parquet")
+    assert invoke("predict", finished.bundle, "none.parquet")[:2] == (0, "probability\n")
+    code, _, err = invoke("evaluate", finished.bundle, "none.parquet")
+    assert code == 2
+    assert "error: none.parquet: the table has no rows" in err
 
 
 def test_evaluate_without_the_label_or_with_one_class(finished: Finished, rows: pl.DataFrame, folder: Path) -> None:

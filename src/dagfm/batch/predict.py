@@ -65,6 +65,8 @@ def predict_file(task: Task, output: Path, progress: Progress, converting: Conve
     with parts_of(output, _made_from(task)) as parts:
         rows = _opened(task, scorer, parts.folder, text=isinstance(form, Text), converting=converting)
         _finish(rows, parts, partial(_written, task, form, parts, rows.at_once), progress)
+        if not len(rows.log):
+            form.write(_nothing(task, rows), parts.path(0), first=True)
         with replacing(output) as temporary:
             form.join(parts.finished(), temporary)
         return len(rows.log)
@@ -79,6 +81,8 @@ def predict_lines(task: Task, progress: Progress, converting: Converting) -> Ite
         def lines(some: Scored) -> tuple[int, bytes]:
             return len(some.table), CSV.lines(_with_probability(task, some), first=not some.first)
 
+        if not len(rows.log):
+            yield CSV.lines(_nothing(task, rows), first=True)
         progress.start(f"scoring {task.rows}", len(rows.log))
         try:
             for count, text in rows.each(lines):
@@ -100,7 +104,7 @@ def _made_from(task: Task) -> dict[str, object]:
 
 
 def _opened(task: Task, scorer: Scorer, store: Path, text: bool, converting: Converting) -> RawRows:
-    rows = RawRows.open(scorer, task.rows, task.options, task.tables, store, task.keep, converting)
+    rows = RawRows.open(scorer, task.rows, task.options, task.tables, store, task.keep, converting, empty=True)
     if text:
         check_flat({name: rows.log.types[name] for name in task.keep})
     return rows
@@ -125,6 +129,12 @@ def _written(task: Task, form: Output, parts: Parts, at_once: int, some: Scored)
     with replacing(parts.path(some.first // at_once)) as temporary:
         form.write(_with_probability(task, some), temporary, first=not some.first)
     return len(some.table)
+
+
+def _nothing(task: Task, rows: RawRows) -> pa.Table:
+    """What is written of no rows: the columns, for those who read on."""
+    kept = {name: rows.log.types[name] for name in task.keep}
+    return pa.schema([*kept.items(), (PROBABILITY, pa.float32())]).empty_table()
 
 
 def _with_probability(task: Task, some: Scored) -> pa.Table:

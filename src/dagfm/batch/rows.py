@@ -61,13 +61,14 @@ class RawRows:
         store: Path,
         more: Iterable[str] = (),
         progress: Progress | None = None,
+        empty: bool = False,
     ) -> RawRows:
-        """The rows of ``rows`` with the side tables ``tables``; text is converted below ``store``.
+        """The rows of ``rows`` with the side tables ``tables``; no rows, where they may be ``empty``.
 
-        Raises what ``open_log`` raises, and InputError naming a column that is missing, and the side tables that
-        training had where none are given.
+        Text is converted below ``store``. Raises what ``open_log`` raises, and InputError naming a column that is
+        missing, and the side tables that training had where none are given.
         """
-        found = cls(scorer, open_log((rows,), options, tables, store, progress), tuple(more))
+        found = cls(scorer, open_log((rows,), options, tables, store, progress, empty), tuple(more))
         try:
             found.log.check(found.columns)
         except AbsentColumnError as error:

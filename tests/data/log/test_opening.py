@@ -58,6 +58,19 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, data: st
         opened(write(tmp_path / name, data), tmp_path)
 
 
+@pytest.mark.parametrize(("suffix", "header"), [("inter", "id:token\ttags:token_seq"), ("tsv", "id\ttags")])
+def test_a_text_file_with_a_header_alone_adds_no_rows(tmp_path: Path, suffix: str, header: str) -> None:
+    write(tmp_path / "logs" / f"0.{suffix}", f"{header}\n")
+    with pytest.raises(InputError, match="the table has no rows; its columns: id, tags"):
+        opened(str(tmp_path / "logs"), tmp_path)
+    write(tmp_path / "logs" / f"1.{suffix}", f"{header}\n1\ta b\n")
+    for _ in range(2):  # converted, and found converted
+        log = opened(str(tmp_path / "logs"), tmp_path)
+        assert len(log) == 1
+        (table,) = log.batches(["id", "tags"], 10)
+        assert table["tags"].to_pylist() == [["a", "b"] if suffix == "inter" else "a b"]
+
+
 def test_parquet_without_rows_or_cut_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     TABLE.clear().write_parquet(path)

@@ -84,8 +84,8 @@ def test_compressed_files(tmp_path: Path, suffix: str) -> None:
     [
         ("a.csv", "", "a.csv: the file is empty"),
         ("a.csv", "\n\n", "a.csv: the file is empty"),
-        ("a.csv", "id,n\n", "a.csv: a header and no rows: id, n"),
-        ("a.csv", "id,n\n\n\r\n", "a.csv: a header and no rows"),
+        ("a.csv", "id,n\n", "a.csv: the table has no rows; its columns: id, n"),
+        ("a.csv", "id,n\n\n\r\n", "a.csv: the table has no rows"),
         ("a.csv", "id,n,id\n1,2,3\n", "a.csv: column 'id' occurs twice in the header: id, n, id"),
         ("a.csv", "id,n\n1,2\n3\n", "a.csv: line 3 has 1 cells, the header has 2 columns"),
         ("a.csv", "id,n\n1,2,3\n", "a.csv: line 2 has 3 cells"),

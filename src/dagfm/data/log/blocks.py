@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dagfm.data.log.characters import Characters
+from dagfm.data.log.kinds import TEXT
 from dagfm.data.log.quotes import quoted, record_end
 from dagfm.errors import InputError
 
@@ -60,6 +61,13 @@ class Layout:
     position: int
     line: int
     parse: Callable[[Block], pa.Table]
+    lists: frozenset[str] = frozenset()
+    """Columns whose cells are several texts."""
+
+    def nothing(self) -> pa.Table:
+        """What ``parse`` makes of no rows."""
+        kinds = {name: pa.list_(TEXT) if name in self.lists else TEXT for name in self.names}
+        return pa.schema(kinds.items()).empty_table()
 
 
 def blocks(characters: Characters, cutting: Cutting, position: int, line: int, size: int) -> Iterator[Block]:

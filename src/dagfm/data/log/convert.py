@@ -27,7 +27,6 @@ from dagfm.data.log.layouts import layout_of
 from dagfm.data.log.parquet import ROW_GROUP, WRITING, ParquetRows
 from dagfm.data.log.paths import identity
 from dagfm.data.threads import in_order
-from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
 
 FORMAT = 1
@@ -96,7 +95,7 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
             shards.append(shard)
             watch.advance(shard["rows"])
     if not shards:
-        raise InputError(f"{path}: the table has no rows")
+        shards.append(_written(folder, 0, layout.nothing(), layout.position, layout.line))
     pa.default_memory_pool().release_unused()
     watch.finish()
     write_json(folder / MANIFEST, {"kind": _KIND, "format": FORMAT, "from": str(path), "shards": shards})
@@ -105,9 +104,13 @@ def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress)
 def _shard(layout: Layout, folder: Path, numbered: tuple[int, Block]) -> dict[str, Any]:
     """Parse one block and write it."""
     number, block = numbered
-    file = folder / f"{number:05d}.parquet"
     end, line = block.end, block.last_line
-    table = layout.parse(block)
+    return _written(folder, number, layout.parse(block), end, line)
+
+
+def _written(folder: Path, number: int, table: pa.Table, end: int, line: int) -> dict[str, Any]:
+    """Write a shard, and what a next run has to know of it: where its rows end, and which line comes then."""
+    file = folder / f"{number:05d}.parquet"
     rows = len(table)
     table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
     with replacing(file) as temporary:

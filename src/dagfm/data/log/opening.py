@@ -28,8 +28,9 @@ def open_log(
     tables: Mapping[str, TableConfig],
     store: Path,
     progress: Progress | None = None,
+    empty: bool = False,
 ) -> Log:
-    """The rows of ``paths`` with the side tables ``tables`` by key column.
+    """The rows of ``paths`` with the side tables ``tables`` by key column; no rows, where they may be ``empty``.
 
     Text is converted to Parquet once, below ``store``; ``progress`` is told how far that is. Raises InputError naming
     the file, and the line where there is one, for everything that is wrong with the files.
@@ -39,8 +40,8 @@ def open_log(
     origin = told(paths)
     # Spark writes a part for every task, some of which had no rows.
     files = [file for file in files if file.rows]
-    if not files:
-        raise InputError(f"{origin}: the table has no rows")
+    if not files and not empty:
+        raise InputError(f"{origin}: the table has no rows; its columns: {listed(kinds)}")
     sides: dict[str, Log] = {}
     for key, table in tables.items():
         side = open_log((table.path,), _table_options(table, options), NO_TABLES, store, progress)

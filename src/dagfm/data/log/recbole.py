@@ -21,14 +21,13 @@ def recbole_layout(path: Path, options: FileOptions) -> Layout:
     names = list(types)
     if len(names) < len(plain.names):
         raise InputError(f"{path}: a column name occurs twice in {listed(plain.names)}")
-    lists = [name.endswith("_seq") for name in types.values()]
+    lists = frozenset(name for name, kind in types.items() if kind.endswith("_seq"))
 
     def parse(block: Block) -> pa.Table:
         cells = parsed(block, names, plain.cutting, f"the header has {len(names)} columns")
-        columns = zip(cells.columns, lists, strict=True)
-        return pa.table([pc.split_pattern(column, " ") if several else column for column, several in columns], names)
+        return pa.table([pc.split_pattern(cells[name], " ") if name in lists else cells[name] for name in names], names)
 
-    return Layout(tuple(names), plain.cutting, plain.position, plain.line, parse)
+    return Layout(tuple(names), plain.cutting, plain.position, plain.line, parse, lists)
 
 
 def atomic_types(path: Path, options: FileOptions) -> dict[str, FieldType]:

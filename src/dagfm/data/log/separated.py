@@ -168,11 +168,6 @@ def _header(path: Path, encoding: str, cutting: Cutting) -> tuple[list[str], int
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"{path}: column '{repeated[0]}' occurs twice in the header: {listed(names)}")
-    if end == len(first.data):
-        with closing(Characters(path, encoding)) as characters:
-            more = next(blocks(characters, cutting, end, header.last_line, _HEADER), None)
-        if more is None:
-            raise InputError(f"{path}: a header and no rows: {listed(names)}")
     return names, end, header.last_line
 
 
