@@ -286,9 +286,29 @@ def test_what_a_killed_server_left_on_disk_is_removed_by_the_next(
     with serving(tmp_path, *words), serving(tmp_path, *words) as server:
         assert len(left()) == 2, "one is not the other's"
         assert killed not in left()
-        assert server.end(signal.SIGHUP) == 0
+        assert server.end() == 0
         assert len(left()) == 1
     assert (tmp_path / "dagfm-serve-theirs").exists()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_hangs_up_ends_it_unless_that_is_ignored(
+    finished: Finished, tmp_path: Path, ignored: bool
+) -> None:
+    """As ``nohup`` has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with serving(tmp_path, f"m={finished.bundle}", "--drain", "0") as server:
+            server.process.send_signal(signal.SIGHUP)
+            if ignored:
+                for process in server.workers():
+                    os.kill(process, signal.SIGHUP)
+                time.sleep(0.2)
+                assert server.predict([ROW]).status == 200
+                server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(60) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_supervisor_has_one_thread_since_workers_are_forked_from_it(two: Serving) -> None:

@@ -86,6 +86,15 @@ def test_who_joins_with_a_model_that_was_unloaded_meanwhile_unloads_it(superviso
     assert join(supervisor, Fake(4), "").told == []
 
 
+def test_who_joins_when_the_server_ends_is_told_so_again(supervisor: Supervisor) -> None:
+    """SIGINT may have come while polars was imported, which catches it."""
+    told: list[str] = []
+    supervisor._started, supervisor._count = lambda: told.append("serving"), 3
+    supervisor._signalled({signal.SIGINT})
+    assert join(supervisor, Fake(3), "v:a").signals == [signal.SIGINT]
+    assert not told
+
+
 def test_a_worker_that_hangs_is_killed(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = supervisor._workers
     supervisor._rounds.wish("load", "m")

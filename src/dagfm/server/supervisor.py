@@ -171,6 +171,9 @@ class Supervisor:
                 self._rounds.done(worker, message["report"])
 
     def _joined(self, worker: Worker, digests: dict[str, str]) -> None:
+        if self._ending is not None:
+            worker.send_signal(signal.SIGINT)  # polars swallows one that comes between its import and our handlers
+            return
         worker.ready, self._pause = True, _AGAIN
         for name, digest in digests.items():
             if self._digests.setdefault(name, digest) != digest:
