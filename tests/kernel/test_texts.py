@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagfm.kernel.texts import joined
+from dagfm.kernel.texts import cut, joined
 
 MISSING = st.sampled_from([None, float("nan"), np.float64("nan"), pd.NA])
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text("abé€𝄞", max_size=3).map(np.str_)
@@ -63,5 +63,32 @@ def test_no_cell_is_kept_and_none_is_lost() -> None:
 
 
 def test_without_pythons_headers_there_is_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dagfm.kernel.texts.text_reader", lambda: None)
+    monkeypatch.setattr("dagfm.kernel.texts.text_functions", lambda: None)
     assert joined(objects(["a"]), None) is None
+    assert cut(b"", 0) is None
+
+
+def wire(texts: list[str]) -> bytes:
+    return b"".join(len(one.encode()).to_bytes(4, "little") + one.encode() for one in texts)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=20))
+def test_texts_behind_their_sizes_are_cut(texts: list[str]) -> None:
+    assert cut(wire(texts), len(texts)) == texts
+
+
+@given(st.binary(max_size=40), st.integers(0, 12))
+def test_bytes_that_hold_anything_else_are_not_cut(data: bytes, count: int) -> None:
+    found = cut(data, count)
+    assert found is None or (len(found) == count and wire(found) == data)
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [
+        (b"", 1), (b"\0\0\0", 1), (b"\1\0\0\0", 1), (b"\0\0\0\0a", 1), (b"\1\0\0\0\xff", 1), (wire(["a", "b"]), 1),
+        (wire(["a"]), 2), (b"\xff\xff\xff\xffa", 1), (b"\0" * 8, 3), (b"\3\0\0\0\xed\xa0\x80", 1), (b"\0" * 8, -1),
+    ],
+)  # fmt: skip
+def test_texts_that_are_cut_end_with_the_bytes(data: bytes, count: int) -> None:
+    assert cut(data, count) is None

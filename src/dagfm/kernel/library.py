@@ -140,7 +140,7 @@ def dict_reader() -> Any:
     if found is None:
         return None
     if not hasattr(found, "dagfm_encode_dicts"):
-        slower = "rows that come as dicts, and as texts of Python in tables of pandas, are encoded several times slower"
+        slower = "rows that come as Python's own dicts, lists and texts are encoded several times slower"
         _log().warning("Python.h was missing when dagfm was installed: %s", slower)
         return None
     function = ctypes.PyDLL(found._name).dagfm_encode_dicts
@@ -149,15 +149,17 @@ def dict_reader() -> Any:
 
 
 @lru_cache(maxsize=1)
-def text_reader() -> Any:
-    """The function that joins texts of Python; None where ``dict_reader`` is."""
+def text_functions() -> tuple[Any, Any] | None:
+    """The functions that join and cut texts of Python; None where ``dict_reader`` is."""
     found = library()
     if dict_reader() is None or found is None:
         return None
-    function = ctypes.PyDLL(found._name).dagfm_join_texts
-    function.restype = ctypes.py_object
-    function.argtypes = [_ADDRESS, _INTEGER, _INTEGER, ctypes.py_object, _ADDRESS, _ADDRESS]
-    return function
+    native = ctypes.PyDLL(found._name)
+    join, cut = native.dagfm_join_texts, native.dagfm_cut_texts
+    join.restype = cut.restype = ctypes.py_object
+    join.argtypes = [_ADDRESS, _INTEGER, _INTEGER, ctypes.py_object, _ADDRESS, _ADDRESS]
+    cut.argtypes = [ctypes.c_char_p, _INTEGER, _INTEGER]
+    return join, cut
 
 
 def _built_from_these_sources(found: ctypes.CDLL) -> bool:
