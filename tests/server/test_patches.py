@@ -253,8 +253,9 @@ def test_where_the_path_cannot_be_written_the_copy_alone_is_patched(
             (place / "weights.safetensors").write_bytes(b"")
             until(lambda: "refused" in server.log.read_text(), server.log)
         there = fingerprint(place)
-        os.kill(server.workers()[0], signal.SIGKILL)  # its successor begins with what is served until the patch
-        until(lambda: len(server.workers()) == 2, server.log)
+        first = server.workers()[0]
+        os.kill(first, signal.SIGKILL)  # its successor begins with what is served until the patch
+        until(lambda: first not in server.workers() and len(server.workers()) == 2, server.log)
         answer = server.request("POST", PATCH, patch)
         assert answer.status == 200
         assert answer.json["durable"] is False
