@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import html
 import json
@@ -131,6 +132,21 @@ def test_a_token_guards_everything_but_health(finished: Finished) -> None:
         assert guarded.get(path).status == 401
     assert guarded.post("/v2/repository/models/m/unload").status == 401
     assert guarded.post(PREDICT, BODY, {"authorization": "Bearer secret"}).status == 200
+
+
+def test_a_browser_may_read_with_the_token_as_password(finished: Finished) -> None:
+    guarded = Client(application({"m": finished.bundle}, token="secret", access_log=False))
+    asked = guarded.get("/docs")
+    assert asked.status == 401
+    assert asked.headers["www-authenticate"].startswith("Basic ")
+    basic = {
+        word: f"Basic {base64.b64encode(word.encode()).decode()}" for word in (":secret", "me:secret", "me:other", "")
+    }
+    assert guarded.get("/docs", authorization=basic[":secret"]).status == 200
+    assert guarded.get("/docs", authorization=basic["me:secret"]).status == 200
+    for wrong in (basic["me:other"], basic[""], "Basic secret", "Basic ü", "Basic"):
+        assert guarded.get("/docs", authorization=wrong).status == 401
+    assert guarded.post(PREDICT, BODY, {"authorization": basic["me:secret"]}).status == 401, "a page may have sent it"
 
 
 def test_pages_of_other_sites_are_refused(client: Client) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dagfm.errors import DagfmError
-from dagfm.server import access
+from dagfm.server import access, credentials
 from dagfm.server.answers import Answer, RefusedError, error
 from dagfm.server.body import ClientGoneError, Pending, Receive, read_body
 from dagfm.server.call import Call
@@ -42,18 +41,15 @@ class Desk:
         """One thread: the processor is shared with the event loop, and more would only hold more memory."""
         self.in_hand = 0
         """Requests that have begun and are not answered."""
-        self._token = None if settings.token is None else f"Bearer {settings.token}".encode()
+        self._token = None if settings.token is None else settings.token.encode()
 
     def authorize(self, call: Call) -> None:
         """Raises RefusedError: 401 unless the call carries the token or none is needed, 403 where a browser says that
         another site's page sends it, which may have been opened on the very machine that is trusted."""
         if call.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise RefusedError(403, "requests from pages of other sites are refused")
-        given = call.headers.get(b"authorization", b"")
-        if self._token is not None and not hmac.compare_digest(given, self._token):
-            raise RefusedError(
-                401, "this needs 'Authorization: Bearer TOKEN'", headers=[(b"www-authenticate", b"Bearer")]
-            )
+        if self._token is not None:
+            credentials.check(call, self._token)
 
 
 class Endpoint:
