@@ -50,6 +50,13 @@ def test_nothing_to_serve_is_said(tmp_path: Path) -> None:
     assert "neither a bundle" in done.stderr
 
 
+def test_where_processes_cannot_be_forked_that_is_said(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.fork")
+    done = CliRunner().invoke(app, ["serve", f"m={finished.bundle}", "--port", "0"])
+    assert done.exit_code == 1
+    assert "error: dagfm serve runs on Linux and macOS" in done.stderr
+
+
 def test_a_size_that_is_none_is_said(finished: Finished) -> None:
     done = dagfm("serve", f"m={finished.bundle}", "--max-body", "much")
     assert done.returncode == 2

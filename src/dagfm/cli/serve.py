@@ -51,10 +51,15 @@ def serve(
     curl localhost:8000/v1/models/ratings:predict -d '{"rows": [{"user_id": 7, "item_id": 3}]}'
     """
     import logging
+    import os
 
     from dagfm.cli.options import parse_size
-    from dagfm.errors import InputError, needs
+    from dagfm.errors import DagfmError, InputError, needs
 
+    if not hasattr(os, "fork"):
+        raise DagfmError(
+            "dagfm serve runs on Linux and macOS; elsewhere a server of your choice runs dagfm.server.app.application"
+        )
     try:
         from dagfm.server.listening import bind, check_exposure, url
         from dagfm.server.settings import Limits, Settings
