@@ -118,5 +118,5 @@ def _refuse_open_quote(path: Path, data: bytes, cutting: Cutting, line: int, pro
         line += data.count(b"\n", 0, place)
         raise InputError(
             f"{path}: line {line}: the quote ({cutting.quote.decode()}) that opens there {problem}; "
-            "where quotes are characters like others, set 'quote: null'"
+            "where quotes are characters like others, set 'quote: null' (--quote '')"
         )

@@ -101,7 +101,7 @@ def not_text(path: Path, line: int, encoding: str, reason: str, place: int) -> s
     """What is said of bytes that are not of the encoding."""
     return (
         f"{path}: line {line} is not {encoding.upper()} text ({reason} at byte {place} of the file); "
-        "if it is text of another kind, set 'encoding'"
+        "if it is text of another kind, set 'encoding' (--encoding)"
     )
 
 

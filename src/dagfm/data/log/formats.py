@@ -33,7 +33,7 @@ def format_of(path: Path, options: FileOptions) -> FormatName:
         return "csv"
     suffix = _suffix(path)
     near = suggestion(suffix, SUFFIXES) if suffix else ""
-    raise InputError(f"{path}: unknown suffix '{suffix}'; valid: {listed(SUFFIXES)}; or set 'format'.{near}")
+    raise InputError(f"{path}: unknown suffix '{suffix}'; valid: {listed(SUFFIXES)}; or set 'format' (--format).{near}")
 
 
 def suffix_says(path: Path) -> bool:
