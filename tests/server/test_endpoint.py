@@ -197,6 +197,23 @@ def test_figures_count_requests_rows_scores_and_unknown_ids(finished: Finished) 
     assert f'dagfm_bundle_workers{{fingerprint="{version}",model="m",version="{version}"}} 1.0' in lines
 
 
+@pytest.mark.parametrize("columns", [False, True])
+def test_figures_count_unknown_ids_of_rankings(finished: Finished, columns: bool) -> None:
+    counted = Client(application({"m": finished.bundle}))
+    candidates: Any = [{**ROW, "item": 3, "user": "not looked at"}, {**ROW, "item": "new"}, {**ROW, "item": None}]
+    if columns:
+        candidates = {name: [one[name] for one in candidates] for name in ROW}
+    asked = {"context": {**ROW, "user": "nobody", "item": "not looked at"}, "candidates": candidates, "top": 1}
+    assert counted.post("/v1/models/m:rank", asked).status == 200
+    assert counted.post("/v1/models/m:rank", {**asked, "candidates": []}).status == 200
+    until(lambda: b"dagfm_ids_total{" in counted.get("/metrics").body)
+    lines = counted.get("/metrics").body.decode().splitlines()
+    assert 'dagfm_unknown_ids_total{field="user",model="m"} 3.0' in lines
+    assert 'dagfm_unknown_ids_total{field="item",model="m"} 1.0' in lines
+    assert 'dagfm_ids_total{field="item",model="m"} 3.0' in lines
+    assert counted.get("/v1/models/m/drift").json["window"]["rows"] == 0
+
+
 def test_a_bug_is_a_500_without_its_traceback(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,6 +25,7 @@ from dagfm.server.models import Served
 from dagfm.server.repository import Repository
 from dagfm.server.settings import INLINE, Limits
 from dagfm.server.unknown import unknown_counts
+from dagfm.serving.ranking import columns_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Scoring:
 
     def __init__(self, repository: Repository, metrics: Metrics, limits: Limits, drift: Drift) -> None:
         self._repository, self._metrics, self._limits, self._drift = repository, metrics, limits, drift
-        self._sampled: dict[str, float] = {}
+        self._sampled: dict[tuple[str, bool], float] = {}
         self._sampling = threading.Lock()
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="sampling")
 
@@ -101,6 +102,8 @@ class Scoring:
         call.rows = self._checked(asked.candidates, "candidates", self._limits.rows)
         ranked = served.scorer.rank(asked.context, asked.candidates, top=asked.top)
         self._metrics.rows.labels(served.model, served.label).inc(call.rows)
+        if call.rows and self._is_time(served, ranked=True):
+            self._aside.submit(self._look_at, served, _whole(served, asked.context, _first(asked.candidates)))
         return Answer(to_json({"indices": ranked.indices, "scores": ranked.scores}))
 
     def explain(self, call: Call) -> Answer:
@@ -130,25 +133,43 @@ class Scoring:
     def _count(self, served: Served, rows: Any, scores: Float32) -> None:
         """Note the scores, and now and then what the rows hold."""
         self._metrics.observe_scores(served, scores)
-        now = time.monotonic()
-        if not len(scores) or now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
-            return
-        with self._sampling:
-            if now - self._sampled.get(served.model, 0.0) < _SECONDS_BETWEEN_SAMPLES:
-                return
-            self._sampled[served.model] = now
-        sample = (
-            {name: cells[:_SAMPLED] for name, cells in rows.items()} if isinstance(rows, Mapping) else rows[:_SAMPLED]
-        )
-        self._aside.submit(self._look_at, served, sample, scores[:_SAMPLED])
+        if len(scores) and self._is_time(served, ranked=False):
+            self._aside.submit(self._look_at, served, _first(rows), scores[:_SAMPLED])
 
-    def _look_at(self, served: Served, rows: Any, scores: Float32) -> None:
-        """Count a sample's unknown values, and what tells whether requests have drifted."""
+    def _is_time(self, served: Served, ranked: bool) -> bool:
+        """Whether a request of the model is to be looked at; if so, not the next ones."""
+        key, now = (served.model, ranked), time.monotonic()
+        if now - self._sampled.get(key, 0.0) < _SECONDS_BETWEEN_SAMPLES:
+            return False
+        with self._sampling:
+            if now - self._sampled.get(key, 0.0) < _SECONDS_BETWEEN_SAMPLES:
+                return False
+            self._sampled[key] = now
+        return True
+
+    def _look_at(self, served: Served, rows: Any, scores: Float32 | None = None) -> None:
+        """Count a sample's unknown values and, where it has ``scores``, what tells whether requests have drifted."""
         try:
             encoded = served.scorer.encode(rows)
             for field, (unknown, ids) in unknown_counts(served.scorer.schema, encoded).items():
                 self._metrics.unknown.labels(served.model, field).inc(unknown)
                 self._metrics.ids.labels(served.model, field).inc(ids)
-            self._drift.observe(served, encoded, scores)
+            if scores is not None:
+                self._drift.observe(served, encoded, scores)
         except Exception:
             log.exception("model %s: a sample of its requests cannot be counted", served.model)
+
+
+def _first(rows: Any) -> Any:
+    """The sample of rows, or of columns."""
+    return {name: cells[:_SAMPLED] for name, cells in rows.items()} if isinstance(rows, Mapping) else rows[:_SAMPLED]
+
+
+def _whole(served: Served, context: Mapping[str, Any], candidates: Any) -> Any:
+    """Candidates, rows or columns, with the context in each; of either side its own columns, which have been read."""
+    shared = {name: context[name] for name in columns_of(served.scorer.schema, "context")}
+    own = columns_of(served.scorer.schema, "candidate")
+    if isinstance(candidates, Mapping):
+        count = len(candidates[own[0]])
+        return {**{name: [value] * count for name, value in shared.items()}, **{name: candidates[name] for name in own}}
+    return [{**shared, **{name: one.get(name) for name in own}} for one in candidates]
