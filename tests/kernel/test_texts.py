@@ -1,3 +1,7 @@
+"""Texts of Python to bytes and back, against pyarrow and against Python itself."""
+
+from __future__ import annotations
+
 import sys
 from decimal import Decimal
 from typing import Any
@@ -9,7 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagfm.kernel.library import text_functions
 from dagfm.kernel.texts import cut, joined
+
+pytestmark = pytest.mark.skipif(
+    text_functions() is None, reason="the kernel is switched off, or built without Python.h"
+)
 
 MISSING = st.sampled_from([None, float("nan"), np.float64("nan"), pd.NA])
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text("abé€𝄞", max_size=3).map(np.str_)
