@@ -102,7 +102,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); the file is damaged") from None
 
 
@@ -115,7 +115,7 @@ def digest(path: Path) -> str:
 def fingerprint(value: Any) -> str:
     """A short stable hash of a JSON-able value: equal values, equal fingerprints, on every machine."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: dict[str, Any]) -> None:
@@ -171,12 +171,17 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
 
 def lies_within(directory: Path, name: str) -> bool:
     """Whether the file ``name``, relative to ``directory``, is one below it, wherever links lead."""
-    top, path = directory.resolve(), (directory / name).resolve()
+    try:
+        top, path = directory.resolve(), (directory / name).resolve()
+    except (ValueError, RuntimeError):  # no name of a file, or links that lead in a circle
+        return False
     return path != top and path.is_relative_to(top)
 
 
-def _check(directory: Path, name: str, expected: dict[str, Any], kind: str, large: int | None) -> None:
+def _check(directory: Path, name: str, expected: Any, kind: str, large: int | None) -> None:
     path = directory / name
+    if not isinstance(expected, dict) or not {"bytes", "sha256"} <= expected.keys():
+        raise InputError(f"{directory / MANIFEST}: '{name}' has no size and checksum; the {kind} is damaged")
     if not lies_within(directory, name):
         raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
     if not path.is_file():

@@ -20,4 +20,6 @@ def read_table(path: Path, schema: Mapping[str, type[pl.DataType]], what: str) -
         raise InputError(f"{path}: not {what} ({error}); the file is damaged") from None
     if table.schema != dict(schema):
         raise InputError(f"{path}: not {what}: expected the columns {' and '.join(schema)}")
+    if any(column.null_count() for column in table):
+        raise InputError(f"{path}: not {what}: holds nulls; the file is damaged")
     return table
