@@ -146,6 +146,16 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     Raises InputError naming the file when the directory is not of this kind, was written by a newer version, or
     holds a missing, truncated or altered file.
     """
+    manifest = read_manifest(directory, kind, version)
+    for name, expected in manifest["files"].items():
+        _check(directory / name, expected, kind, large)
+    return manifest
+
+
+def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a directory that it seals: its kind, format version and that it lists files within, each
+    with ``bytes`` and ``sha256``; the files themselves are not looked at. Raises as ``open_sealed``.
+    """
     path = directory / MANIFEST
     if not directory.exists():
         raise InputError(f"{directory}: no such {kind}: there is nothing at this path")
@@ -165,7 +175,10 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     if own is not None and own != fingerprint(manifest):
         raise InputError(f"{path}: its text differs from what was written; the {kind} is damaged or altered")
     for name, expected in manifest["files"].items():
-        _check(directory, name, expected, kind, large)
+        if not lies_within(directory, name):
+            raise InputError(f"{path}: '{name}' points outside the {kind}")
+        if not isinstance(expected, dict) or [type(expected.get(key)) for key in ("bytes", "sha256")] != [int, str]:
+            raise InputError(f"{path}: '{name}' has no size and checksum; the {kind} is damaged")
     return manifest
 
 
@@ -178,12 +191,7 @@ def lies_within(directory: Path, name: str) -> bool:
     return path != top and path.is_relative_to(top)
 
 
-def _check(directory: Path, name: str, expected: Any, kind: str, large: int | None) -> None:
-    path = directory / name
-    if not isinstance(expected, dict) or not {"bytes", "sha256"} <= expected.keys():
-        raise InputError(f"{directory / MANIFEST}: '{name}' has no size and checksum; the {kind} is damaged")
-    if not lies_within(directory, name):
-        raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
+def _check(path: Path, expected: Mapping[str, Any], kind: str, large: int | None) -> None:
     if not path.is_file():
         raise InputError(f"{path}: missing; the {kind} is incomplete")
     size = path.stat().st_size
