@@ -259,7 +259,7 @@ class Schema(BaseModel):
         by_name = {field.name: field for field in self.fields}
         for field in self.fields:
             for key, names in (("cross", field.cross or ()), ("vocabulary", (field.vocabulary,))):
-                for name in filter(None, names):
+                for name in (one for one in names if one is not None):
                     other = by_name.get(name)
                     if other is None:
                         near = suggestion(name, by_name)

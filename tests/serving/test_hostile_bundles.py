@@ -261,3 +261,10 @@ def test_statistics_of_other_rows_are_refused(tmp_path: Path) -> None:
         changed(tmp_path, "encoder.json", put("statistics", "rate", key, to=to))
         with pytest.raises(dagfm.InputError, match=r"encoder\.json: not an encoder"):
             read_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(("key", "to"), [("served", 5), ("tables", {"a": 1}), ("weight", ["w"])])
+def test_a_card_that_says_something_else_is_refused(bundle: Path, key: str, to: Any) -> None:
+    changed(bundle, MANIFEST, lambda value: value.pop(SECRET) and None)
+    changed(bundle, MANIFEST, put(key, to=to))
+    refused(bundle, MANIFEST)

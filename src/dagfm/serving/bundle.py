@@ -70,6 +70,14 @@ class _Network(BaseModel):
     first_order: bool = False
 
 
+class _Card(BaseModel):
+    """What is read of a card by its keys, where it has them."""
+
+    served: dict[str, Any] = {}
+    tables: list[str] = []
+    weight: str | None = None
+
+
 class _Calibration(BaseModel):
     scale: FiniteFloat
     shift: FiniteFloat
@@ -188,6 +196,7 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
             raise InputError(f"{directory / MANIFEST}: does not list '{name}'; the bundle is damaged or altered")
     calibration = _checked(_Calibration, read_json(directory / _CALIBRATION), directory / _CALIBRATION).model_dump()
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
+    _checked(_Card, card, directory / MANIFEST)
     indexes = read_indexes(directory, schema, files)
     golden = _checked(Golden, read_json(directory / _GOLDEN), directory / _GOLDEN) if _GOLDEN in files else None
     reference = _read_reference(directory / _REFERENCE, schema) if _REFERENCE in files else None
