@@ -102,7 +102,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); the file is damaged") from None
 
 
@@ -115,7 +115,7 @@ def digest(path: Path) -> str:
 def fingerprint(value: Any) -> str:
     """A short stable hash of a JSON-able value: equal values, equal fingerprints, on every machine."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def seal(directory: Path, kind: str, version: int, names: Iterable[str], facts: dict[str, Any]) -> None:
@@ -146,6 +146,16 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     Raises InputError naming the file when the directory is not of this kind, was written by a newer version, or
     holds a missing, truncated or altered file.
     """
+    manifest = read_manifest(directory, kind, version)
+    for name, expected in manifest["files"].items():
+        _check(directory / name, expected, kind, large)
+    return manifest
+
+
+def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a directory that it seals: its kind, format version and that it lists files within, each
+    with ``bytes`` and ``sha256``; the files themselves are not looked at. Raises as ``open_sealed``.
+    """
     path = directory / MANIFEST
     if not directory.exists():
         raise InputError(f"{directory}: no such {kind}: there is nothing at this path")
@@ -165,20 +175,23 @@ def open_sealed(directory: Path, kind: str, version: int, large: int | None = No
     if own is not None and own != fingerprint(manifest):
         raise InputError(f"{path}: its text differs from what was written; the {kind} is damaged or altered")
     for name, expected in manifest["files"].items():
-        _check(directory, name, expected, kind, large)
+        if not lies_within(directory, name):
+            raise InputError(f"{path}: '{name}' points outside the {kind}")
+        if not isinstance(expected, dict) or [type(expected.get(key)) for key in ("bytes", "sha256")] != [int, str]:
+            raise InputError(f"{path}: '{name}' has no size and checksum; the {kind} is damaged")
     return manifest
 
 
 def lies_within(directory: Path, name: str) -> bool:
     """Whether the file ``name``, relative to ``directory``, is one below it, wherever links lead."""
-    top, path = directory.resolve(), (directory / name).resolve()
+    try:
+        top, path = directory.resolve(), (directory / name).resolve()
+    except (ValueError, RuntimeError):  # no name of a file, or links that lead in a circle
+        return False
     return path != top and path.is_relative_to(top)
 
 
-def _check(directory: Path, name: str, expected: dict[str, Any], kind: str, large: int | None) -> None:
-    path = directory / name
-    if not lies_within(directory, name):
-        raise InputError(f"{directory / MANIFEST}: '{name}' points outside the {kind}")
+def _check(path: Path, expected: Mapping[str, Any], kind: str, large: int | None) -> None:
     if not path.is_file():
         raise InputError(f"{path}: missing; the {kind} is incomplete")
     size = path.stat().st_size

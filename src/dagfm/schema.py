@@ -34,6 +34,8 @@ _ENCODES: dict[str, tuple[str, ...]] = {
     "float_seq": ("scale",),
 }
 _LEARNED = ("min_count", "max_size")
+_MOST = (1 << 31) - 1 - FIRST
+"""Of whatever a field has: row ids have 32 bits."""
 
 
 class Pretrained(BaseModel):
@@ -132,8 +134,9 @@ class Field(BaseModel):
             raise ValueError(f"field '{self.name}': type float_seq needs 'size', other types refuse it")
         for key, least in (("max_length", 1), ("min_count", 1), ("max_size", 1), ("size", 1), ("hash", 1), ("bins", 2)):
             value = getattr(self, key)
-            if value is not None and value < least:
-                raise ValueError(f"field '{self.name}': '{key}' is {value}, expected {least} or more")
+            if value is not None and not least <= value <= _MOST:
+                limit = f"{least} or more" if value < least else f"at most {_MOST}"
+                raise ValueError(f"field '{self.name}': '{key}' is {value}, expected {limit}")
         if self.smoothing is not None and not 0 <= self.smoothing < float("inf"):
             raise ValueError(f"field '{self.name}': 'smoothing' is {self.smoothing}, expected 0 or more")
         if self.separator == "":
@@ -256,7 +259,7 @@ class Schema(BaseModel):
         by_name = {field.name: field for field in self.fields}
         for field in self.fields:
             for key, names in (("cross", field.cross or ()), ("vocabulary", (field.vocabulary,))):
-                for name in filter(None, names):
+                for name in (one for one in names if one is not None):
                     other = by_name.get(name)
                     if other is None:
                         near = suggestion(name, by_name)

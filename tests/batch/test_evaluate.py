@@ -63,3 +63,9 @@ def test_a_label_is_refused_with_its_own_file_and_row(
     monkeypatch.setattr(RawRows, "at_once", 16)
     with pytest.raises(InputError, match=r"^b\.parquet: row 71: label 'click' is empty"):
         evaluate(dagfm.load(finished.bundle), "?.parquet")
+
+
+@pytest.mark.parametrize("label", [None, 5, {"column": 5}, {"column": "click", "positive_from": "x"}])
+def test_a_bundle_without_a_label_rule_is_told(finished: Finished, label: Any) -> None:
+    with pytest.raises(InputError, match="holds no label rule"):
+        evaluate(with_card(finished, label=label), str(finished.test_file))

@@ -347,3 +347,36 @@ def test_a_reader_that_stops_reading_is_told_nothing(finished: Finished, folder:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "other columns"])
+def test_a_damaged_part_is_told_and_made_again(finished: Finished, rows: pl.DataFrame, damage: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            predict(task_of(finished), "scores.parquet")
+    part = Path("scores.parquet.parts/000001.parquet")
+    data = part.read_bytes()
+    if damage == "other columns":
+        pl.read_parquet(part).rename({"probability": "chance"}).write_parquet(part)
+    else:
+        part.write_bytes(data[:-9] if damage == "cut" else data[:30] + bytes([data[30] ^ 255]) + data[31:])
+    with pytest.raises(InputError, match=r"parts/000001\.parquet: .*run the same command again"):
+        predict(task_of(finished), "scores.parquet")
+    found = predict(task_of(finished), "scores.parquet")
+    np.testing.assert_array_equal(found["probability"], scores_of(finished, rows))
+
+
+@pytest.mark.parametrize("made_from", [None, 5, {"a": 1}])
+def test_parts_that_do_not_say_what_they_are_of_are_made_anew(
+    finished: Finished, rows: pl.DataFrame, made_from: Any
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fail_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            predict(task_of(finished), "scores.csv")
+    manifest = Path("scores.csv.parts/manifest.json")
+    manifest.write_text(json.dumps({"kind": "dagfm scored parts", "made_from": made_from}))
+    Path("scores.csv.parts/000000.csv").write_text("something else")
+    found = predict(task_of(finished), "scores.csv")
+    np.testing.assert_array_equal(found["probability"].cast(pl.Float32), scores_of(finished, rows))

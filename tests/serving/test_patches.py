@@ -321,12 +321,44 @@ def told_of(old: Path, manifest: bytes, files: dict[str, Any]) -> Contents:
     return Contents(base=base, result=result, files=files, dagfm="", polars="")
 
 
+def manifest_of(files: Any) -> bytes:
+    return json.dumps({"kind": "bundle", "format": 1, "files": files}).encode()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"5",
+        b"[" * 100_000,
+        b'{"kind": "bundle", "format": 1}',
+        manifest_of(5),
+        manifest_of({"a": 5}),
+        manifest_of({"a": {"bytes": 1}}),
+        manifest_of({"a": {"bytes": "1", "sha256": ""}}),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(old: Path, tmp_path: Path, manifest: bytes) -> None:
+    sealed(tmp_path / "p", told_of(old, manifest, {"a": "whole"}), manifest, b"x")
+    refused(old, tmp_path / "p", tmp_path / "result", str(tmp_path / "p"), "leads to no whole bundle")
+
+
+def test_a_vocabulary_that_the_base_lacks_is_not_changed(old: Path, tmp_path: Path) -> None:
+    encoder = json.loads((old / "encoder.json").read_text())
+    encoder["schema"]["fields"][0]["name"] = "somebody"
+    text = json.dumps(encoder).encode()
+    sizes = {"encoder.json": {"bytes": len(text), "sha256": ""}, "vocabulary/000.parquet": {"bytes": 1, "sha256": ""}}
+    manifest = manifest_of(sizes)
+    told = told_of(old, manifest, {"encoder.json": "whole", "vocabulary/000.parquet": "vocabulary"})
+    sealed(tmp_path / "p", told, manifest, text)
+    refused(old, tmp_path / "p", tmp_path / "result", str(tmp_path / "p"), "changes no vocabulary of the base")
+
+
 def test_a_small_patch_cannot_ask_for_a_large_bundle(old: Path, patch: Path, new: Path, tmp_path: Path) -> None:
     whole = sum(map(len, contents(new).values())) - (new / MANIFEST).stat().st_size
     patches.apply(old, patch, tmp_path / "fits", most=whole)
     with pytest.raises(dagfm.InputError, match=rf"leads to a bundle of {whole} bytes, at most {whole - 1}"):
         patches.apply(old, patch, tmp_path / "result", most=whole - 1)
-    manifest = json.dumps({"files": {"a": {"bytes": 1 << 50, "sha256": ""}}}).encode()
+    manifest = manifest_of({"a": {"bytes": 1 << 50, "sha256": ""}})
     sealed(tmp_path / "p", told_of(old, manifest, {"a": "whole"}), manifest, *[bytes(1 << 26)] * 4)
     assert (tmp_path / "p").stat().st_size < 1 << 20
     with pytest.raises(dagfm.InputError, match="leads to a bundle of"):
@@ -340,7 +372,7 @@ def test_weights_are_as_large_as_the_manifest_says(old: Path, tmp_path: Path) ->
     header = json.dumps({"network.x": {"dtype": "F32", "shape": [1 << 50], "data_offsets": [0, 1 << 52]}}).encode()
     files = json.loads((old / MANIFEST).read_text())["files"]
     files["weights.safetensors"]["bytes"] = 80
-    manifest = json.dumps({"files": files}).encode()
+    manifest = manifest_of(files)
     told = told_of(old, manifest, {**dict.fromkeys(files, "same"), "weights.safetensors": "arrays"})
     sealed(tmp_path / "p", told, manifest, struct.pack("<Q", len(header)) + header)
     refused(old, tmp_path / "p", tmp_path / "result", "no file of 80 bytes")
@@ -380,14 +412,14 @@ def test_another_polars_or_no_kernel_is_told(
         refused(old, patch, tmp_path / "result", "compiled kernel", "--portable")
 
 
-def test_vocabularies_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vocabularies_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabularies, "_STEP", 3)
     letters, none = list("abcdefgh"), pl.Series([], dtype=pl.String)
     kinds = [none, pl.Series(letters), pl.Series([*letters[::-1], "é", ""]), pl.Series(["x", "y"]), pl.Series(["h"])]
     for before in kinds:
         for after in kinds:
             one, two = (Vocabulary(one, pl.Series(range(5, 5 + len(one)), dtype=pl.Int64)) for one in (before, after))
-            found = vocabularies.patched_vocabulary(one, vocabularies.vocabulary_parts(one, two).__next__)
+            found = vocabularies.patched_vocabulary(one, vocabularies.vocabulary_parts(one, two).__next__, tmp_path)
             assert found.tokens.to_list() == after.to_list()
             assert found.counts.to_list() == two.counts.to_list()
 

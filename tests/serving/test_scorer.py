@@ -239,8 +239,10 @@ def test_a_damaged_index_is_refused_or_reads_nothing_outside(finished: Finished,
     with pytest.raises(dagfm.InputError, match=r"000\.index"):
         dagfm.load(bundle)
     manifest = json.loads((bundle / MANIFEST).read_text())
-    del manifest["files"]["vocabulary/000.index"]
-    _change_manifest(bundle, files=manifest["files"])  # nobody vouches for it: its header does not fit either
+    manifest["files"]["vocabulary/000.index"] = {"bytes": path.stat().st_size, "sha256": digest(path)}
+    _change_manifest(
+        bundle, files=manifest["files"]
+    )  # whoever damaged it vouches for it: its header does not fit either
     with pytest.raises(dagfm.InputError, match=r"000\.index: not an index of tokens"):
         dagfm.load(bundle)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from dagfm.batch.rows import RawRows, Scored
 from dagfm.config.data import LabelConfig
@@ -17,6 +18,7 @@ from dagfm.data.label import Labelled, check_classes, labels
 from dagfm.data.log import as_frame
 from dagfm.data.log.opening import Progress
 from dagfm.encoding.rows import Float32
+from dagfm.errors import InputError
 from dagfm.serving.scorer import Scorer
 
 
@@ -57,4 +59,8 @@ def check_both(clicks: Float32, weights: Float32 | None, origin: str) -> None:
 
 
 def _rule(scorer: Scorer) -> tuple[LabelConfig, str | None]:
-    return LabelConfig.model_validate(scorer.card["label"]), scorer.card.get("weight")
+    try:
+        return LabelConfig.model_validate(scorer.card.get("label")), scorer.card.get("weight")
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise InputError(f"the bundle's manifest holds no label rule ({what}); the bundle is damaged") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -66,11 +67,28 @@ class Parquet:
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
         """As ``Output`` has it."""
-        schema = pq.read_schema(parts[0])
+        with _whole(parts[0]):
+            schema = pq.read_schema(parts[0])
         coded = [field.name for field in schema if field.type == TEXT]
         with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=coded) as writer:
             for part in parts:
-                writer.write_table(pq.read_table(part, partitioning=None))
+                writer.write_table(_read(part, schema))
+
+
+def _read(part: Path, schema: pa.Schema) -> pa.Table:
+    with _whole(part):
+        table = pq.read_table(part, partitioning=None, page_checksum_verification=True)
+    if table.schema != schema:
+        raise InputError(f"{part}: has other columns than the first part; run the same command again")
+    return table
+
+
+@contextmanager
+def _whole(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{part}: a part of the output is damaged ({error}); run the same command again") from None
 
 
 CSV = Text(",")

@@ -90,8 +90,9 @@ def _claim(parts: Parts, made_from: dict[str, str]) -> None:
     """Leave in the folder what was made from the same."""
     manifest = parts.folder / MANIFEST
     if manifest.exists():
-        earlier = read_json(manifest)["made_from"]
-        changed = [name for name, value in made_from.items() if earlier.get(name) != value]
+        earlier = read_json(manifest).get("made_from")
+        known = earlier if isinstance(earlier, dict) else {}
+        changed = [name for name, value in made_from.items() if known.get(name) != value]
         if not changed:
             return
         log.info("%s: %s changed since: starting over", parts.folder, listed(changed))

@@ -72,7 +72,7 @@ class RawRows:
         try:
             found.log.check(found.columns)
         except AbsentColumnError as error:
-            keys = [key for key in scorer.card["tables"] if key not in tables]
+            keys = [key for key in scorer.card.get("tables", ()) if key not in tables]
             if not keys:
                 raise
             hint = " ".join(f"--table {key}=FILE" for key in keys)

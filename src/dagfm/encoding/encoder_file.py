@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,16 @@ FILE = "encoder.json"
 FORMAT = 3
 """1 had vocabularies and scales alone; 2 had target statistics with a constant smoothing and learned bins, and is still
 what an encoder without them is."""
+
+
+def encoder_files(schema: Schema) -> list[str]:
+    """The files that ``read_encoder`` reads of such a schema, relative to the directory."""
+    return [
+        FILE,
+        *(vocabulary_file(schema, one.name) for one in schema if one.has_vocabulary),
+        *(_file("cross", schema, one.name) for one in schema if one.cross is not None and one.hash is None),
+        *(_file("statistic", schema, one.name) for one in schema if one.is_target),
+    ]
 
 
 def write_encoder(encoder: Encoder, directory: Path) -> list[str]:
@@ -66,10 +77,15 @@ def write_indexes(encoder: Encoder, directory: Path, least: float = 0) -> list[s
     return names
 
 
-def read_indexes(directory: Path, schema: Schema) -> dict[str, TokenIndex]:
-    """The indexes that ``write_indexes`` wrote, by the vocabulary's field, mapped; none without the kernel."""
-    paths = {one.name: directory / index_file(schema, one.name) for one in schema if one.has_vocabulary}
-    return {name: TokenIndex.mapped(path) for name, path in paths.items() if chosen_version() and path.is_file()}
+def read_indexes(directory: Path, schema: Schema, files: Collection[str]) -> dict[str, TokenIndex]:
+    """The indexes among ``files`` that ``write_indexes`` wrote, by the vocabulary's field, mapped; none without the
+    kernel."""
+    names = {one.name: index_file(schema, one.name) for one in schema if one.has_vocabulary}
+    return {
+        field: TokenIndex.mapped(directory / name)
+        for field, name in names.items()
+        if chosen_version() and name in files
+    }
 
 
 def read_schema(directory: Path) -> Schema:
@@ -99,7 +115,7 @@ def read_encoder(directory: Path, indexes: Mapping[str, TokenIndex] | None = Non
                 f"{path}: its target statistics were made by an earlier dagfm, which smoothed them otherwise; fit again"
             )
         numbers = [one for one in schema if one.form == "numbers" and not one.is_target]
-        scales = {one.name: _read_scale(value["scales"][one.name]) for one in numbers}
+        scales = {one.name: _read_scale(value["scales"][one.name], one.width) for one in numbers}
         quantiles = [one.name for one in schema if one.encode == "quantile"]
         bins = {name: _read_bins(value["bins"][name]) for name in quantiles}
         forms = {one.name: value["statistics"][one.name] for one in schema if one.is_target}
@@ -110,7 +126,7 @@ def read_encoder(directory: Path, indexes: Mapping[str, TokenIndex] | None = Non
         }
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
     vocabularies = {
         one.name: _read_vocabulary(directory / vocabulary_file(schema, one.name), indexes.get(one.name))
@@ -118,7 +134,13 @@ def read_encoder(directory: Path, indexes: Mapping[str, TokenIndex] | None = Non
         if one.has_vocabulary
     }
     crosses = {one.name: _read_cross(one, schema, directory) for one in schema if one.cross is not None}
-    return Encoder(schema, vocabularies, scales, bins, crosses, statistics)
+    encoder = Encoder(schema, vocabularies, scales, bins, crosses, statistics)
+    for name, one in statistics.items():
+        rows = encoder.source_rows(schema.named(name))
+        if len(one.rows) != rows:
+            path = directory / _file("statistic", schema, name)
+            raise InputError(f"{path}: {len(one.rows)} rows, but its field has {rows}; the file is damaged")
+    return encoder
 
 
 def _file(folder: str, schema: Schema, name: str) -> str:
@@ -144,12 +166,22 @@ def _scale(scale: Scale) -> dict[str, Any]:
     return {"mean": scale.mean, "std": scale.std}
 
 
-def _read_scale(value: Any) -> Scale:
-    return Scale(tuple(map(float, value["mean"])), tuple(map(float, value["std"])))
+def _read_scale(value: Any, width: int) -> Scale:
+    mean, std = _numbers(value["mean"]), _numbers(value["std"])
+    if not len(mean) == len(std) == width or not min(std) > 0:
+        raise ValueError(f"means {mean} and deviations {std}, expected {width} of each, deviations above 0")
+    return Scale(mean, std)
 
 
 def _read_bins(value: Any) -> Bins:
-    return Bins(tuple(map(float, value)))
+    return Bins(_numbers(value))
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    found = tuple(map(float, value))
+    if not all(map(isfinite, found)):
+        raise ValueError(f"{found}, expected finite numbers")
+    return found
 
 
 def _statistic(statistics: Statistics) -> dict[str, Any]:
@@ -160,8 +192,11 @@ def _statistic(statistics: Statistics) -> dict[str, Any]:
 
 def _read_statistic(value: Any, path: Path) -> Statistics:
     how, prior = value["form"], value["prior"]
-    form = Grid(int(how["bins"]), int(how["counts"])) if "bins" in how else _read_scale(how)
-    return Statistics(*Statistics.read(path), Beta(float(prior["clicks"]), float(prior["others"])), form)
+    form = Grid(int(how["bins"]), int(how["counts"])) if "bins" in how else _read_scale(how, 2)
+    clicks, others = _numbers((prior["clicks"], prior["others"]))
+    if not min(clicks, others) > 0 or (isinstance(form, Grid) and min(form.bins, form.counts) < 1):
+        raise ValueError(f"prior {prior} and form {how}, expected numbers above 0")
+    return Statistics(*Statistics.read(path), Beta(clicks, others), form)
 
 
 def _read_cross(one: Field, schema: Schema, directory: Path) -> Crosses | HashedCrosses:

@@ -16,8 +16,10 @@ def read_table(path: Path, schema: Mapping[str, type[pl.DataType]], what: str) -
         table = pl.read_parquet(path, memory_map=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"{path}: not {what} ({error}); the file is damaged") from None
     if table.schema != dict(schema):
         raise InputError(f"{path}: not {what}: expected the columns {' and '.join(schema)}")
+    if any(column.null_count() for column in table):
+        raise InputError(f"{path}: not {what}: holds nulls; the file is damaged")
     return table

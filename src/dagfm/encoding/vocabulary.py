@@ -12,6 +12,7 @@ import polars as pl
 from dagfm.encoding.ranking import ranking
 from dagfm.encoding.rows import Indices, Int32, Int64
 from dagfm.encoding.tables import read_table
+from dagfm.errors import InputError
 from dagfm.files import replacing
 from dagfm.schema import FIRST, MISSING, UNKNOWN
 
@@ -106,4 +107,10 @@ class StoredVocabulary(Vocabulary):
 
     @cached_property
     def _read(self) -> Vocabulary:
-        return Vocabulary.read(self._path)  # type: ignore[attr-defined]
+        path: Path = self._path  # type: ignore[attr-defined]
+        found = Vocabulary.read(path)
+        if found.rows != self.rows:
+            raise InputError(
+                f"{path}: {len(found.tokens)} tokens, but its index has {self.rows - FIRST}; one is damaged"
+            )
+        return found

@@ -24,6 +24,7 @@ class Opened(ctypes.Structure):
 
     _fields_ = [
         ("slots", ctypes.c_uint64),
+        ("tokens", ctypes.c_uint64),
         ("size", ctypes.c_uint64),
         ("slot", ctypes.c_void_p),
         ("bytes", ctypes.c_void_p),
@@ -44,7 +45,7 @@ class TokenIndex:
     @property
     def tokens(self) -> int:
         """How many it has."""
-        return int(self.memory[8:16].view(np.uint64)[0])
+        return int(self.opened.tokens)
 
     @classmethod
     def mapped(cls, path: Path) -> TokenIndex:

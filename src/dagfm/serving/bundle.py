@@ -6,19 +6,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
 from safetensors import safe_open
 
 from dagfm.encoding.encoder import Encoder
-from dagfm.encoding.encoder_file import read_encoder, read_indexes, read_schema, write_encoder, write_indexes
+from dagfm.encoding.encoder_file import (
+    encoder_files,
+    read_encoder,
+    read_indexes,
+    read_schema,
+    write_encoder,
+    write_indexes,
+)
 from dagfm.errors import InputError
 from dagfm.files import MANIFEST, open_sealed, read_json, replacing_directory, seal, write_bytes, write_json
 from dagfm.kernel.scoring import Table
 from dagfm.kernel.tokens import TokenIndex
+from dagfm.schema import Schema
 from dagfm.serving.reference import Reference
 from dagfm.serving.weights import mapped, packed
 
@@ -33,6 +41,7 @@ LARGE = 1 << 20
 """Bytes of a file that a start does not read through."""
 
 Arrays = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,36 @@ class Golden:
     columns: Mapping[str, list[Any]]
     """Each column's cells, one a row."""
     probabilities: list[float]
+
+    def __post_init__(self) -> None:
+        rows = len(self.probabilities)
+        if any(len(cells) != rows for cells in self.columns.values()):
+            raise ValueError(f"columns are not of the {rows} rows that have a probability")
+
+
+class _Network(BaseModel):
+    """What scorers compute with of a network's configuration."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["inner", "outer", "kernel"]
+    depth: PositiveInt
+    connect: Literal["none", "causal", "full"]
+    hidden: list[PositiveInt] = []
+    first_order: bool = False
+
+
+class _Card(BaseModel):
+    """What is read of a card by its keys, where it has them."""
+
+    served: dict[str, Any] = {}
+    tables: list[str] = []
+    weight: str | None = None
+
+
+class _Calibration(BaseModel):
+    scale: FiniteFloat
+    shift: FiniteFloat
 
 
 @dataclass(frozen=True)
@@ -145,21 +184,53 @@ def read_bundle(directory: Path, verify: bool = False) -> Bundle:
 
     The table and the indexes are mapped: processes share them, and what nobody asks for is not read. So the checksums
     of files of more than ``LARGE`` bytes are left out, unless ``verify`` asks for them.
-    Raises InputError naming the file when the directory is not a bundle, is newer than this dagfm, or is damaged.
+    Raises InputError naming the file when the directory is not a bundle, is newer than this dagfm, or is damaged. What
+    it says is checked here, once: whoever can write a bundle can make its checksums right.
     """
     manifest = open_sealed(directory, KIND, FORMAT, None if verify else LARGE)
-    arrays = mapped(directory / WEIGHTS)
-    calibration = read_json(directory / _CALIBRATION)
+    files = manifest["files"]
+    _checked(_Network, manifest.get("network"), directory / MANIFEST)
+    schema = read_schema(directory)
+    for name in (*encoder_files(schema), WEIGHTS, _CALIBRATION):
+        if name not in files:
+            raise InputError(f"{directory / MANIFEST}: does not list '{name}'; the bundle is damaged or altered")
+    calibration = _checked(_Calibration, read_json(directory / _CALIBRATION), directory / _CALIBRATION).model_dump()
     card = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files", "network")}
-    indexes = read_indexes(directory, read_schema(directory))
-    golden = Golden(**read_json(directory / _GOLDEN)) if _GOLDEN in manifest["files"] else None
-    reference = _read_reference(directory / _REFERENCE) if _REFERENCE in manifest["files"] else None
-    encoder = read_encoder(directory, indexes)
-    return Bundle(encoder, manifest["network"], arrays, calibration, card, indexes, golden, reference)
+    _checked(_Card, card, directory / MANIFEST)
+    indexes = read_indexes(directory, schema, files)
+    golden = _checked(Golden, read_json(directory / _GOLDEN), directory / _GOLDEN) if _GOLDEN in files else None
+    reference = _read_reference(directory / _REFERENCE, schema) if _REFERENCE in files else None
+    encoder, arrays = read_encoder(directory, indexes), mapped(directory / WEIGHTS)
+    bundle = Bundle(encoder, manifest["network"], arrays, calibration, card, indexes, golden, reference)
+    _check_table(bundle, directory / WEIGHTS)
+    return bundle
 
 
-def _read_reference(path: Path) -> Reference:
+def _checked(kind: type[T], value: Any, path: Path) -> T:
     try:
-        return Reference.model_validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise InputError(f"{path}: no distributions that this dagfm knows ({error}); the bundle is damaged") from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise InputError(f"{path}: not what a bundle holds ({where}: {first['msg']}); the file is damaged") from None
+
+
+def _read_reference(path: Path, schema: Schema) -> Reference:
+    found = _checked(Reference, read_json(path), path)
+    try:
+        found.check(schema)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; the file is damaged") from None
+    return found
+
+
+def _check_table(bundle: Bundle, path: Path) -> None:
+    try:
+        table = bundle.table
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: holds no embedding table ({error}); the file is damaged") from None
+    if len(table) != bundle.encoder.spans.total:
+        raise InputError(
+            f"{path}: {len(table)} rows of embeddings, but the encoder has {bundle.encoder.spans.total}; the bundle is "
+            "damaged"
+        )

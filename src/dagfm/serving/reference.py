@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as Limited
 
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.readable import value_of
@@ -31,14 +32,16 @@ _LONGEST = 100
 
 Cells = NDArray[np.int32] | NDArray[np.float32]
 Weights = Float64 | Float32
+Count = Annotated[int, Limited(ge=0, lt=1 << 63)]
+Share = Annotated[float, Limited(ge=0)]
 Column = tuple[Cells, Indices | None]
 """A field's cells (n,), and the row (n,) that each is of; None where cell i is of row i."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    cells: int
+    cells: Count
     """How many there were."""
 
     @property
@@ -60,15 +63,15 @@ class _Part(BaseModel):
 class Values(_Part):
     """The values of a field that become row ids."""
 
-    unknown: float
-    missing: float
-    rest: float
+    unknown: Share
+    missing: Share
+    rest: Share
     """The share of all known values but the top ones."""
-    rows: tuple[int, ...]
+    rows: tuple[Count, ...]
     """Row ids of the most frequent known values, within the field."""
     names: tuple[str, ...]
     """What they are called."""
-    top: tuple[float, ...]
+    top: tuple[Share, ...]
     """The share of each."""
 
     @model_validator(mode="after")
@@ -101,10 +104,10 @@ class Values(_Part):
 class Numbers(_Part):
     """The numbers of a field, or the scores."""
 
-    missing: float
+    missing: Share
     edges: tuple[float, ...]
     """Ascending; the first bin holds numbers up to the first edge, the last those above the last one."""
-    bins: tuple[float, ...]
+    bins: tuple[Share, ...]
     """The share in each, one more than edges."""
 
     @model_validator(mode="after")
@@ -130,12 +133,22 @@ class Reference(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    rows: int
+    rows: Count
     """How many rows they are of."""
     scores: Numbers
     """Of the bundle's own probabilities."""
     fields: dict[str, Values | tuple[Numbers, ...]]
     """By field; of numbers as they are encoded, standardised, one for each of the field's numbers."""
+
+    def check(self, schema: Schema) -> None:
+        """Raise ValueError where a field is none of the schema's, or has other cells there."""
+        for name, found in self.fields.items():
+            if name not in schema.names:
+                raise ValueError(f"tells of '{name}', which is no field")
+            field = schema.named(name)
+            numbers = min(field.width, WIDEST) if field.form == "numbers" else None
+            if numbers != (len(found) if isinstance(found, tuple) else None):
+                raise ValueError(f"tells of other cells than field '{name}' has")
 
     def parts(self) -> Iterator[tuple[str | None, Values | Numbers]]:
         """Everything that has bins, in the order of ``tally``, with its field; the scores, with none, come first."""

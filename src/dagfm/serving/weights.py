@@ -45,7 +45,8 @@ class Placed:
 
     def of(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         """The array, a view of the file's ``data``."""
-        return data[self.start : self.end].view(self.kind).reshape(self.shape)
+        # The format allows any length of its header, the kernel only numbers that lie where numbers may.
+        return np.require(data[self.start : self.end].view(self.kind).reshape(self.shape), requirements="A")
 
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:
@@ -61,7 +62,10 @@ def mapped(path: Path) -> dict[str, NDArray[Any]]:
     data = memory[beginning:]
     if arrays and arrays[-1].end > len(data):
         raise InputError(f"{path}: not a safetensors file (it is cut off); the bundle is damaged")
-    return {one.name: one.of(data) for one in arrays}
+    try:
+        return {one.name: one.of(data) for one in arrays}
+    except (ValueError, OverflowError) as error:  # of no numbers in very many dimensions, say
+        raise InputError(f"{path}: not a safetensors file ({error}); the bundle is damaged") from None
 
 
 def placed(memory: NDArray[np.uint8], path: Path) -> tuple[list[Placed], int]:
@@ -79,13 +83,15 @@ def placed(memory: NDArray[np.uint8], path: Path) -> tuple[list[Placed], int]:
             if one.start != end:  # as the format demands
                 raise ValueError(f"'{one.name}' starts at byte {one.start}, expected {end}")
             end = one.end
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); the bundle is damaged") from None
     return arrays, 8 + size
 
 
 def _placed(name: str, part: Mapping[str, Any]) -> Placed:
     kind, shape, (start, end) = np.dtype(_TYPES[part["dtype"]]), tuple(part["shape"]), part["data_offsets"]
+    if any(type(one) is not int or one < 0 for one in (*shape, start, end)):
+        raise ValueError(f"'{name}' is of shape {shape} and from {start} to {end}")
     if end - start != math.prod(shape) * kind.itemsize:
         raise ValueError(f"bytes {start} to {end} are no {kind} {shape}")
     return Placed(name, kind, shape, start, end)

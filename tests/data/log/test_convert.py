@@ -1,3 +1,4 @@
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -165,3 +166,19 @@ def test_a_record_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         opened(write(tmp_path / "a.csv", "id\nx\n" + '"' + "x\n" * 3000), tmp_path)
     with pytest.raises(InputError, match=r"b\.csv: line 2 has no end within"):
         opened(write(tmp_path / "b.csv", "id\n" + "x" * 9000), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["5", "[", '{"shards": 5}', '{"shards": []}', '{"shards": [{}]}', "outside", "rows"])
+def test_a_manifest_that_is_none_has_the_text_converted_anew(tmp_path: Path, text: str) -> None:
+    path = counted(tmp_path / "a.csv")
+    expected = rows_of(opened(path, tmp_path))
+    (folder,) = folders(tmp_path)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    if text == "outside":
+        shutil.copyfile(folder / "00000.parquet", folder.parent / "x.parquet")
+        manifest["shards"][0]["name"] = "../x.parquet"
+    elif text == "rows":
+        manifest["shards"][0]["rows"] = "200"
+    (folder / MANIFEST).write_text(text if text[0] in "5[{" else json.dumps(manifest))
+    assert rows_of(opened(path, tmp_path)) == expected
+    assert json.loads((folder / MANIFEST).read_text())["shards"][0]["name"] == "00000.parquet"

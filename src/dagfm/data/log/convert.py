@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from dagfm.data.log.layouts import layout_of
 from dagfm.data.log.parquet import ROW_GROUP, WRITING, ParquetRows
 from dagfm.data.log.paths import identity
 from dagfm.data.threads import in_order
+from dagfm.errors import InputError
 from dagfm.files import MANIFEST, fingerprint, read_json, remove_leftovers, replacing, write_json
 
 FORMAT = 1
@@ -73,13 +74,26 @@ def _finished(folder: Path, path: Path) -> list[ParquetRows] | None:
     """
     if not (folder / MANIFEST).is_file():
         return None
-    manifest = read_json(folder / MANIFEST)
-    shards = [(folder / shard["name"], shard) for shard in manifest["shards"]]
-    if any(not file.is_file() or file.stat().st_size != shard["bytes"] for file, shard in shards):
+    try:
+        shards = [_listed(folder, *numbered) for numbered in enumerate(read_json(folder / MANIFEST)["shards"])]
+        kinds = {field.name: kind_of(field.type) for field in pq.read_schema(shards[0][0])}
+    except (InputError, LookupError, TypeError, OSError, pa.ArrowException):
         shutil.rmtree(folder)
         return None
-    kinds = {field.name: kind_of(field.type) for field in pq.read_schema(shards[0][0])}
     return [ParquetRows(file, path, shard["rows"], kinds) for file, shard in shards]
+
+
+def _listed(folder: Path, number: int, shard: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]]:
+    """A shard and what the manifest says of it. Raises InputError, KeyError, TypeError or OSError where it is not as
+    whole as that."""
+    name, rows = _name(number), shard["rows"]
+    if (shard["name"], type(rows)) != (name, int) or (folder / name).stat().st_size != shard["bytes"]:
+        raise InputError(f"{folder / name}: is not the shard that the manifest lists")
+    return folder / name, shard
+
+
+def _name(number: int) -> str:
+    return f"{number:05d}.parquet"
 
 
 def _convert(path: Path, options: FileOptions, folder: Path, progress: Progress) -> None:
@@ -110,7 +124,7 @@ def _shard(layout: Layout, folder: Path, numbered: tuple[int, Block]) -> dict[st
 
 def _written(folder: Path, number: int, table: pa.Table, end: int, line: int) -> dict[str, Any]:
     """Write a shard, and what a next run has to know of it: where its rows end, and which line comes then."""
-    file = folder / f"{number:05d}.parquet"
+    file = folder / _name(number)
     rows = len(table)
     table = table.replace_schema_metadata({_END: json.dumps({"end": end, "line": line}).encode()})
     with replacing(file) as temporary:
@@ -128,7 +142,7 @@ def _left_behind(folder: Path) -> list[dict[str, Any]]:
             end = json.loads((metadata.metadata or {})[_END])
         except (pa.ArrowException, OSError, KeyError, ValueError):
             end = None
-        if end is None or file.name != f"{len(shards):05d}.parquet":
+        if end is None or file.name != _name(len(shards)):
             file.unlink()
             continue
         shards.append({"name": file.name, "rows": metadata.num_rows, "bytes": file.stat().st_size, **end})

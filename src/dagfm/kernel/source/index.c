@@ -20,7 +20,7 @@ EXPORT int64_t dagfm_index_open(token_index *to, const uint8_t *memory, int64_t 
         header.bytes != room - header.slots * sizeof(index_slot))
         return 1;
     const index_slot *slots = (const index_slot *)(memory + sizeof header);
-    *to = (token_index){header.slots, header.bytes, slots, (const uint8_t *)(slots + header.slots)};
+    *to = (token_index){header.slots, header.tokens, header.bytes, slots, (const uint8_t *)(slots + header.slots)};
     return 0;
 }
 
@@ -30,7 +30,7 @@ EXPORT int64_t dagfm_index_build(uint8_t *memory, int64_t tokens, int64_t bytes,
     const index_header header = {INDEX_MAGIC, (uint64_t)tokens, (uint64_t)(tokens + tokens / 2 + 8), (uint64_t)bytes, {0}};
     index_slot *const slots = (index_slot *)(memory + sizeof header);
     uint8_t *const to = (uint8_t *)(slots + header.slots);
-    const token_index index = {header.slots, header.bytes, slots, to};
+    const token_index index = {header.slots, header.tokens, header.bytes, slots, to};
     struct ArrowSchema schema;
     if (stream->get_schema(stream, &schema)) return 1;
     uint64_t place = 0, rank = 0;

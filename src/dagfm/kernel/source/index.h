@@ -26,7 +26,7 @@ typedef struct {
 } index_slot;
 
 typedef struct {
-    uint64_t slots, size; /* size: of all bytes */
+    uint64_t slots, tokens, size; /* size: of all bytes */
     const index_slot *slot;
     const uint8_t *bytes;
 } token_index;
@@ -120,7 +120,8 @@ static inline int64_t find_token(const token_index *index, const index_slot *slo
                                  int64_t size) {
     const index_slot *const start = slot;
     while (slot && slot->row) {
-        if (same_bytes(index->bytes + (slot->place >> 24), at, size)) return (int64_t)slot->row - 1;
+        if (same_bytes(index->bytes + (slot->place >> 24), at, size))
+            return slot->row <= index->tokens ? (int64_t)slot->row - 1 : -1;
         const uint64_t next = (uint64_t)(slot - index->slot) + 1;
         slot = slot_from(index, next == index->slots ? 0 : next, hash, size);
         if (slot == start) break; /* a damaged file may have no empty one */

@@ -13,7 +13,7 @@ from dagfm import __version__
 from dagfm.encoding.encoder_file import index_file, read_encoder, read_schema, vocabulary_file
 from dagfm.encoding.vocabulary import Vocabulary
 from dagfm.errors import InputError
-from dagfm.files import MANIFEST, digest, flush, lies_within, open_sealed, read_json, replacing_directory
+from dagfm.files import MANIFEST, digest, flush, lies_within, open_sealed, read_manifest, replacing_directory
 from dagfm.serving.bundle import FORMAT, KIND, bundle_in, check_target
 from dagfm.serving.patches.arrays import patched_arrays
 from dagfm.serving.patches.container import PatchReader, Way
@@ -69,7 +69,7 @@ class _Applier:
         files = self._manifest()
         if set(files) != set(ways):
             raise InputError(f"{self._path}: holds other files than its manifest; the patch is damaged")
-        whole = sum(max(0, int(one["bytes"])) for one in files.values())
+        whole = sum(max(0, one["bytes"]) for one in files.values())
         if most is not None and whole > most:
             raise InputError(f"{self._path}: leads to a bundle of {whole} bytes, at most {most} are taken")
         for name, way in ways.items():
@@ -85,7 +85,10 @@ class _Applier:
         try:
             open_sealed(self._fresh, KIND, FORMAT)
         except InputError as error:
-            raise InputError(f"{self._path}: leads to no whole bundle ({error})") from None
+            raise self._no_bundle(error) from None
+
+    def _no_bundle(self, error: InputError) -> InputError:
+        return InputError(f"{self._path}: leads to no whole bundle ({error})")
 
     def _manifest(self) -> dict[str, Any]:
         """The files of the newer manifest, which is written first."""
@@ -98,7 +101,10 @@ class _Applier:
                 if size > _MANIFEST:
                     raise InputError(f"{self._path}: its manifest does not end; the patch is damaged")
                 file.write(part)
-        files: dict[str, Any] = read_json(path)["files"]
+        try:
+            files: dict[str, Any] = read_manifest(self._fresh, KIND, FORMAT)["files"]
+        except InputError as error:
+            raise self._no_bundle(error) from None
         return files
 
     def _file(self, name: str, way: Way, size: int) -> None:
@@ -110,8 +116,10 @@ class _Applier:
                 while file.tell() < size:
                     file.write(self._reader.part())
         elif way == "vocabulary":
-            old = read_encoder(self._base).vocabularies[self._owner(name)]
-            patched_vocabulary(old, self._reader.part).write(path)
+            old = read_encoder(self._base).vocabularies.get(self._owner(name))
+            if old is None:
+                raise InputError(f"{self._path}: '{name}' changes no vocabulary of the base; the patch is damaged")
+            patched_vocabulary(old, self._reader.part, self._path).write(path)
         elif way == "index":
             vocabulary = Vocabulary.read(self._fresh / vocabulary_file(read_schema(self._fresh), self._owner(name)))
             if not write_index(path, vocabulary):

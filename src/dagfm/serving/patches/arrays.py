@@ -48,7 +48,7 @@ def patched_arrays(old: Path, take: Callable[[], bytes], older: Int64, name: Pat
     before = mapped(old)
     for one in arrays:
         base, count = _base(one, before, older)
-        for rows in patched(base, count, one.kind.itemsize, take):
+        for rows in patched(base, count, one.kind.itemsize, take, name):
             yield rows.tobytes()
 
 

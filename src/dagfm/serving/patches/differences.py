@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +71,10 @@ def differences(base: Base, rows: Bytes, item: int) -> Iterator[bytes]:
         yield np.packbits(changed).tobytes() + flips.T.tobytes()
 
 
-def patched(base: Base, count: int, item: int, take: Callable[[], bytes]) -> Iterator[Bytes]:
+def patched(base: Base, count: int, item: int, take: Callable[[], bytes], name: Path) -> Iterator[Bytes]:
     """The ``count`` rows that ``differences`` made the parts of that ``take`` gives, some at a time.
 
-    Raises InputError for parts of other rows.
+    Raises InputError naming ``name`` for parts of other rows.
     """
     width = base.rows.shape[1]
     for start, stop in _steps(count, width):
@@ -82,7 +83,7 @@ def patched(base: Base, count: int, item: int, take: Callable[[], bytes]) -> Ite
         changed = np.unpackbits(part[:bits])[: stop - start].astype(bool)
         flips = part[bits:]
         if len(changed) != stop - start or len(flips) != int(changed.sum()) * width:
-            raise InputError("it changes other rows than there are; the patch is damaged")
+            raise InputError(f"{name}: it changes other rows than there are; the patch is damaged")
         after = base.part(start, stop)
         after[changed] ^= flips.reshape(item, -1).T.reshape(-1, width)
         yield after

@@ -105,7 +105,7 @@ class _Maker:
         parts = list(vocabulary_parts(old, new))
 
         def write(path: Path) -> bool:
-            patched_vocabulary(old, iter(parts).__next__).write(path)
+            patched_vocabulary(old, iter(parts).__next__, path).write(path)
             return True
 
         return parts if self._comes_out(name, write) else None

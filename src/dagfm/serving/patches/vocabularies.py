@@ -44,13 +44,14 @@ def vocabulary_parts(old: Vocabulary, new: Vocabulary) -> Iterator[bytes]:
         yield b"".join(texts)
 
 
-def patched_vocabulary(old: Vocabulary, take: Callable[[], bytes]) -> Vocabulary:
-    """The vocabulary that the parts which ``take`` gives were made of. Raises InputError for parts of another."""
+def patched_vocabulary(old: Vocabulary, take: Callable[[], bytes], name: Path) -> Vocabulary:
+    """The vocabulary that the parts which ``take`` gives were made of. Raises InputError naming ``name`` for parts of
+    another."""
     try:
         (size,) = np.frombuffer(take(), np.int64)
         steps = [_step(old, start, take) for start in range(0, int(size), _STEP)]
     except (ValueError, IndexError, OverflowError, StopIteration, pl.exceptions.PolarsError) as error:
-        raise InputError(f"it changes another vocabulary ({error}); the patch is damaged") from None
+        raise InputError(f"{name}: it changes another vocabulary ({error}); the patch is damaged") from None
     tokens = [tokens for tokens, _ in steps] or [pl.Series([], dtype=pl.String)]
     counts = [counts for _, counts in steps] or [np.zeros(0, np.int64)]
     return Vocabulary(pl.concat(tokens, rechunk=True), pl.Series(np.concatenate(counts), dtype=pl.Int64))
