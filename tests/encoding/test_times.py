@@ -71,6 +71,12 @@ def test_any_moment_survives_its_text(moment: datetime) -> None:
     assert found([moment.replace(tzinfo=UTC).isoformat()]) == [moment]
 
 
+@pytest.mark.parametrize("cell", [1e21, -1e21, 5e122, -1.7e308, "1e300"])
+def test_a_number_that_no_calendar_has_is_no_time(cell: object) -> None:
+    with pytest.raises(BadValueError, match=r"row 2: .*expected a time"):
+        instants(pl.Series("when", [None, cell]), None, "rows")
+
+
 def test_what_orders_rows() -> None:
     assert seconds(pl.Series("t", ["3", "1.5", None]), None, "rows")[:2].tolist() == [3.0, 1.5]
     assert seconds(pl.Series("t", [7, 8]), None, "rows").tolist() == [7.0, 8.0]

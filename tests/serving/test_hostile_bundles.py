@@ -100,6 +100,10 @@ def field(name: str, key: str, to: Any) -> Callable[[Any], None]:
         ("encoder.json", put("bins", "amount", to=[float("nan")])),
         ("encoder.json", field("user x item", "hash", 1 << 64)),
         ("encoder.json", field("tags", "max_length", (1 << 63) + 5)),
+        ("encoder.json", field("tags", "\ud800", 1)),
+        ("encoder.json", put("schema", "\ud800", to=1)),
+        ("golden.json", put("columns", "\ud800", to=[])),
+        ("encoder.json", field("user", "vocabulary", "")),
     ],
 )
 def test_json_that_says_something_else_is_refused(bundle: Path, name: str, change: Callable[[Any], Any]) -> None:

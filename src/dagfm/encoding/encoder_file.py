@@ -7,8 +7,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from dagfm.encoding.beta import Beta
 from dagfm.encoding.bins import Bins
 from dagfm.encoding.compiled import index_of
@@ -94,7 +92,7 @@ def read_schema(directory: Path) -> Schema:
     value = read_json(path)
     try:
         return Schema.model_validate(value["schema"])
-    except (KeyError, TypeError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not an encoder ({error}); the file is damaged") from None
 
 

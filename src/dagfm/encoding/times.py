@@ -13,6 +13,8 @@ from dagfm.errors import InputError
 
 _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0))
 """Below which size a number of seconds, milli- and microseconds since 1970 ends, and microseconds in one of it."""
+_FARTHEST = 2.5e17
+"""Microseconds from 1970 to the year 9892; no number that is told in a unit of these is farther."""
 
 
 def instants(series: pl.Series, time_format: str | None, origin: str) -> pl.Series:
@@ -33,7 +35,7 @@ def instants(series: pl.Series, time_format: str | None, origin: str) -> pl.Seri
     if time_format is not None:
         found = _parsed(text, time_format)
     elif kind.is_numeric() or text.cast(pl.Float64, strict=False).is_not_null().any():
-        return _counted(numbers(series, origin))
+        found = _counted(numbers(series, origin))
     else:
         found = _iso(text)
     bad = np.flatnonzero((found.is_null() & text.is_not_null()).to_numpy())
@@ -71,6 +73,7 @@ def _all_numbers(series: pl.Series) -> bool:
 
 
 def _counted(values: Float64) -> pl.Series:
+    """Numbers since 1970; null where that is no date that a calendar has."""
     size = np.abs(values)
     micros = np.full(len(values), np.nan)
     taken = np.zeros(len(values), bool)
@@ -79,6 +82,7 @@ def _counted(values: Float64) -> pl.Series:
         micros[here] = values[here] * factor
         taken |= here
     micros[~taken] = values[~taken] / 1e3
+    micros[np.abs(micros) > _FARTHEST] = np.nan
     return pl.Series(micros, nan_to_null=True).floor().cast(pl.Int64).cast(pl.Datetime("us"))
 
 

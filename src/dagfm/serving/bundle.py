@@ -213,6 +213,8 @@ def _checked(kind: type[T], value: Any, path: Path) -> T:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise InputError(f"{path}: not what a bundle holds ({where}: {first['msg']}); the file is damaged") from None
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: not what a bundle holds ({error}); the file is damaged") from None
 
 
 def _read_reference(path: Path, schema: Schema) -> Reference:

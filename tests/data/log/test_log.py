@@ -221,3 +221,23 @@ def test_a_side_table_is_read_as_the_log_unless_it_says_otherwise(tmp_path: Path
 def test_a_list_of_a_million_elements(tmp_path: Path) -> None:
     pl.DataFrame({"l": [[str(item) for item in range(1_000_000)], ["x"]]}).write_parquet(tmp_path / "a.parquet")
     assert opened(str(tmp_path / "a.parquet"), tmp_path).frame(["l"])["l"].list.len().to_list() == [1_000_000, 1]
+
+
+def test_codes_beyond_their_dictionary_are_damage(tmp_path: Path) -> None:
+    """Whoever was handed them would read past the dictionary's end."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["aa", "bb", "cc"] * 100}), path, compression="none", write_statistics=False)
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    data = bytearray(path.read_bytes())
+    data[chunk.dictionary_page_offset + chunk.total_compressed_size - 9] = 0xFF  # codes of two bits: 3, 3, 3, 3
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.parquet: not a Parquet file, or a damaged one"):
+        list(opened(str(path), tmp_path).batches(["id"], 1000))
+
+
+def test_a_column_whose_name_is_no_text_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"name": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"name", b"\xffame"))
+    with pytest.raises(InputError, match=r"a\.parquet: not a Parquet file, or a damaged one"):
+        opened(str(path), tmp_path)

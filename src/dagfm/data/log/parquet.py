@@ -43,7 +43,7 @@ class ParquetRows:
         try:
             with pq.ParquetFile(path) as file:
                 fields, rows = list(file.schema_arrow), file.metadata.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(_damaged(path, error)) from None
         names = [field.name for field in fields]
         repeated = [name for index, name in enumerate(names) if name in names[:index]]
@@ -74,6 +74,8 @@ class ParquetRows:
                 if first == len(sizes):
                     return
                 for batch in file.iter_batches(rows, range(first, len(sizes)), wanted):
+                    # Codes beyond their dictionary, or text that is no UTF-8, would be read by others without a check.
+                    batch.validate(full=True)
                     if start < batch.num_rows:
                         yield pa.Table.from_batches([batch.slice(start)]).select(wanted)
                     start = max(0, start - batch.num_rows)
