@@ -158,12 +158,24 @@ def test_a_bundle_that_breaks_who_loads_it_breaks_no_worker(finished: Finished, 
     odd = Path(shutil.copytree(finished.bundle, tmp_path / "odd"))
     manifest = open_sealed(odd, "bundle", 1)
     encoder = json.loads((odd / "encoder.json").read_text())
-    encoder["schema"]["fields"][0] |= {"hash": 10**12}
+    encoder["schema"]["fields"][0] |= {"hash": 2 * 10**9}
     (odd / "encoder.json").write_text(json.dumps(encoder))
     facts = {key: value for key, value in manifest.items() if key not in ("kind", "format", "files")}
     seal(odd, "bundle", 1, manifest["files"], facts)
     client = Client(application({"m": place}, patches=True))
-    assert refused(client, patch_of(finished.bundle, odd), place, "the server's log says why") == 400
+    assert (
+        refused(client, patch_of(finished.bundle, odd), place, "the encoder has 2000000050; the bundle is damaged")
+        == 400
+    )
+
+
+def test_the_end_of_the_process_that_patches_is_told(
+    place: Path, patch: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of one that the system kills for want of memory."""
+    client = Client(application({"m": place}, patches=True))
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert refused(client, patch, place, "the server's log says why") == 400
 
 
 def test_a_patch_that_is_too_large_or_too_slow_is_refused(place: Path, patch: bytes) -> None:
