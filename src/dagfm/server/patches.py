@@ -153,11 +153,12 @@ def _outcome(task: Task) -> Outcome:
     """What a process of its own makes of the patch."""
     command = [sys.executable, "-m", "dagfm.server.patching"]
     environment = {**ONE_THREAD, **os.environ}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+    pipe = subprocess.PIPE
+    # Nothing is held back: what a process that has ended did not take would be an error once more at the close.
+    with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, env=environment) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(msgspec.json.encode(task) + b"\n")
-            process.stdin.flush()
             process.wait(_LONGEST)
             return msgspec.json.decode(process.stdout.read(), type=Outcome)
         except subprocess.TimeoutExpired:
