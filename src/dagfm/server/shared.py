@@ -13,6 +13,7 @@ MODULES = (
     "numpy",
     "prometheus_client.core",
     "prometheus_client.multiprocess",
+    "pydantic.type_adapter",
     "safetensors.numpy",
     "starlette.routing",
     "uvicorn.protocols.http.httptools_impl",
