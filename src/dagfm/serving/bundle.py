@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, PositiveInt, TypeAdapter, ValidationError
-from safetensors import safe_open
 
 from dagfm.encoding.encoder import Encoder
 from dagfm.encoding.encoder_file import (
@@ -170,12 +168,8 @@ def sizes(directory: Path) -> dict[str, int]:
     """Bytes on disk of the whole ``bundle``, and in memory of its ``embedding`` and its ``network``."""
     found = {"bundle": sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())}
     found |= {"embedding": 0, "network": 0}
-    with safe_open(directory / WEIGHTS, "numpy") as file:
-        names: list[str] = file.keys()
-        for name in names:
-            part = file.get_slice(name)
-            item = int("".join(filter(str.isdigit, part.get_dtype()))) // 8
-            found["embedding" if name.startswith("embedding.") else "network"] += math.prod(part.get_shape()) * item
+    for name, array in mapped(directory / WEIGHTS).items():
+        found["embedding" if name.startswith("embedding.") else "network"] += array.nbytes
     return found
 
 
