@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -20,8 +20,7 @@ class ArrayFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.dtype, self.left = path, np.dtype(dtype), shape[0]
         self._file = path.open("wb")
-        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
+        _begin(self._file, self.dtype, shape)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write the next rows. Raises OSError naming the file where the disk is full."""
@@ -55,9 +54,14 @@ def write_column(path: Path, dtype: DTypeLike, length: int, parts: Iterable[NDAr
     # Not a memory map: when the disk is full, that kills the process instead of raising.
     written = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (length,)}
-        np.lib.format.write_array_header_1_0(file, header)
+        _begin(file, np.dtype(dtype), (length,))
         for part in parts:
             file.write(np.ascontiguousarray(part, dtype).data)
             written += len(part)
         assert written == length, f"{path}: {written} values, {length} were announced"
+
+
+def _begin(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write what comes before the numbers of an array in rows."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -164,9 +164,11 @@ def checked(schema: Schema, frame: pl.DataFrame, origin: str, without: Collectio
 def check_columns(schema: Schema, columns: list[str], origin: str, without: Collection[str] = ()) -> None:
     """Raise InputError naming all fields whose column is none of ``columns``, nor of ``without``."""
     there = {*columns, *without}
-    # The first field of each column, as several may read one.
-    own = {one.source: one for one in reversed(schema.fields) if one.cross is None}
-    missing = [one for one in reversed(own.values()) if one.source not in there]
+    own: dict[str, Field] = {}
+    for one in schema:
+        if one.cross is None:
+            own.setdefault(one.source, one)  # several may read one column
+    missing = [one for one in own.values() if one.source not in there]
     if not missing:
         return
     what = listed(

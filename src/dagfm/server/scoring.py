@@ -103,7 +103,7 @@ class Scoring:
         ranked = served.scorer.rank(asked.context, asked.candidates, top=asked.top)
         self._metrics.rows.labels(served.model, served.label).inc(call.rows)
         if call.rows and self._is_time(served, ranked=True):
-            self._aside.submit(self._look_at, served, _whole(served, asked.context, _first(asked.candidates)))
+            self._aside.submit(self._look_at, served, _first(asked.candidates), context=asked.context)
         return Answer(to_json({"indices": ranked.indices, "scores": ranked.scores}))
 
     def explain(self, call: Call) -> Answer:
@@ -147,10 +147,15 @@ class Scoring:
             self._sampled[key] = now
         return True
 
-    def _look_at(self, served: Served, rows: Any, scores: Float32 | None = None) -> None:
-        """Count a sample's unknown values and, where it has ``scores``, what tells whether requests have drifted."""
+    def _look_at(
+        self, served: Served, rows: Any, scores: Float32 | None = None, context: Mapping[str, Any] | None = None
+    ) -> None:
+        """Count a sample's unknown values and, where it has ``scores``, what tells whether requests have drifted.
+
+        With a ``context``, ``rows`` are candidates.
+        """
         try:
-            encoded = served.scorer.encode(rows)
+            encoded = served.scorer.encode(rows if context is None else _whole(served, context, rows))
             for field, (unknown, ids) in unknown_counts(served.scorer.schema, encoded).items():
                 self._metrics.unknown.labels(served.model, field).inc(unknown)
                 self._metrics.ids.labels(served.model, field).inc(ids)
